@@ -1,0 +1,5 @@
+"""The command line: parse, call, render. What it decides is only how to say it."""
+
+from surgetank.app.cli.entry import main
+
+__all__ = ["main"]

@@ -1,0 +1,156 @@
+"""What unmodified clients do today when a dependency fails: the agent's and the SDK's own retries.
+
+These rules are the load that an outage makes; how long each waits stands in `control.backoff`.
+Source: WALinuxAgent 2.15 (`restutil.py`, `wire.py`), azure-identity 1.27 and msal 1.39, seen by
+running them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+from surgetank.control.backoff import IMDS, agent_schedule
+from surgetank.core.errors import DependencyError
+from surgetank.core.http import Headers, Request, Response, Timeouts
+from surgetank.core.ports import Clock, HttpClient
+
+TOKEN_RETRIED = frozenset({404, 429, 500, 502, 503, 504})
+RETRY_AFTER_S_MAX = 60.0
+"""The longest Retry-After that is honoured. Assumed; keeps a drill's waits bounded."""
+_METADATA: Headers = {"metadata": "true"}
+_IMDS = "169.254.169.254"
+
+
+class TokenTry(NamedTuple):
+    """One try for a token, as its caller saw it."""
+
+    is_first: bool
+    is_ok: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenClient:
+    """Asks for managed-identity tokens as msal does."""
+
+    http: HttpClient
+    clock: Clock
+    timeouts: Timeouts
+    watch: Callable[[TokenTry], None]
+    """Told of every try."""
+    authority: str = _IMDS
+
+    async def get(self, resource: str, *, is_again: bool = False) -> bool:
+        """Ask for one token, trying again as msal does; whether one came.
+
+        Args:
+            resource: What the token is for.
+            is_again: The caller has asked before and failed: no try is then a first one.
+        """
+        request = Request(
+            "GET",
+            self.authority,
+            "/metadata/identity/oauth2/token",
+            f"api-version=2018-02-01&resource={resource}",
+            _METADATA,
+        )
+        tries = 0
+        while True:
+            status, retry_after_s = await self._try(request)
+            tries += 1
+            self.watch(TokenTry(tries == 1 and not is_again, status == 200))  # noqa: PLR2004 - HTTP OK
+            delay_s = IMDS.delay_s(tries) if status in TOKEN_RETRIED else None
+            if delay_s is None:
+                return status == 200  # noqa: PLR2004 - HTTP OK
+            pause_s = delay_s if retry_after_s is None else retry_after_s
+            await self.clock.sleep_until(self.clock.now() + pause_s)
+
+    async def _try(self, request: Request) -> tuple[int, float | None]:
+        try:
+            response = await self.http.send(request, timeouts=self.timeouts)
+        except DependencyError:
+            return 504, None
+        after = response.headers.get("retry-after")
+        return response.status, None if after is None else min(float(after), RETRY_AFTER_S_MAX)
+
+
+class ArtifactError(Exception):
+    """The agent could not read an artifact; `error_code` is what the last answer said."""
+
+    def __init__(self, error_code: str) -> None:
+        super().__init__(error_code)
+        self.error_code = error_code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactClient:
+    """Reads manifests and packages as the VM agent does: direct, then through its host."""
+
+    direct: HttpClient
+    plugin: HttpClient
+    """The host plugin's way out, which no name on the machine can redirect."""
+    clock: Clock
+    timeouts: Timeouts
+
+    async def install(self, manifest_url: str, *, version: str) -> bytes:
+        """Read the manifest, then the package of `version` that it names.
+
+        Raises:
+            ArtifactError: Neither way gave one of them.
+        """
+        manifest = await self._fetch(manifest_url)
+        return await self._fetch(package_url(manifest, version=version))
+
+    async def _fetch(self, url: str) -> bytes:
+        request = Request.to("GET", url)
+        error_code = "ArtifactUnreachable"
+        for channel in (self.direct, self.plugin):
+            response = await self._try_channel(channel, request)
+            if response is not None and response.status == 200:  # noqa: PLR2004 - only 200 will do
+                return response.body
+            if response is not None:
+                error_code = response.headers.get("x-ms-error-code", f"Http{response.status}")
+        raise ArtifactError(error_code)
+
+    async def _try_channel(self, channel: HttpClient, request: Request) -> Response | None:
+        tries = 0
+        while True:
+            tries += 1
+            response: Response | None
+            try:
+                response = await channel.send(request, timeouts=self.timeouts)
+            except DependencyError:
+                response = None
+            schedule = agent_schedule(None if response is None else response.status)
+            delay_s = schedule.delay_s(tries)
+            if delay_s is None:
+                return response
+            await self.clock.sleep_until(self.clock.now() + delay_s)
+
+
+def manifest(packages: dict[str, str]) -> bytes:
+    """Write the manifest of an extension: the URL of each version's package."""
+    root = ElementTree.Element("PluginVersionManifest")
+    plugins = ElementTree.SubElement(root, "Plugins")
+    for version, url in packages.items():
+        plugin = ElementTree.SubElement(plugins, "Plugin")
+        ElementTree.SubElement(plugin, "Version").text = version
+        ElementTree.SubElement(ElementTree.SubElement(plugin, "Uris"), "Uri").text = url
+    body: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return body
+
+
+def package_url(body: bytes, *, version: str) -> str:
+    """Find the URL of `version` in a manifest.
+
+    Raises:
+        ArtifactError: The manifest is not one, or lacks the version.
+    """
+    try:
+        root = ElementTree.fromstring(body)  # noqa: S314 - parses manifests that this cloud wrote
+    except ElementTree.ParseError as error:
+        raise ArtifactError("InvalidManifest") from error
+    for plugin in root.iterfind("Plugins/Plugin"):
+        if plugin.findtext("Version") == version:
+            return plugin.findtext("Uris/Uri") or ""
+    raise ArtifactError("VersionNotFound")

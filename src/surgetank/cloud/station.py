@@ -1,0 +1,235 @@
+"""Station: the capacity of one service in one region, and how it collapses.
+
+A balancer spreads calls over nodes. Each node works through its own queue, first come first
+served, and does the work of callers who have gone, because it cannot know. A queue that stays
+long is memory that stays full: the node crashes, loses its queue, comes back cold and slow, and
+meets the same storm. The others meanwhile carry its load. Nothing here is scripted: a scenario
+sets sizes and times, and an outage is what comes of them.
+
+A replica of 1:1000 keeps real answer times and serves a thousandth of the rate: a worker answers
+after `service_s` and is free for the next call after `occupied_s`, which is that much longer.
+
+Source: S. Huang et al., "Metastable Failures in the Wild", OSDI 2022, for the shape; the figures
+are a scenario's.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from surgetank.control.admission import Admission
+from surgetank.core.errors import InvalidInputError
+from surgetank.core.ports import Chance, Clock
+from surgetank.core.value import Lane
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationPolicy:
+    """Size and physics of a station; raises `InvalidInputError` if out of range."""
+
+    nodes: int
+    """Nodes at the start; at least 1."""
+    rate_per_s: float
+    """Calls that all starting nodes together serve when warm; above 0."""
+    service_s: float = 0.2
+    """Seconds from the start of a call's work to its answer, on a warm node; 0 or more."""
+    spread_ratio: float = 0.5
+    """Work of one call varies evenly by this share around its mean; from 0 to below 1."""
+    queue_s_max: float = 60.0
+    """Seconds of warm work that a node's queue holds; a call beyond is refused with 503."""
+    reject_cost_ratio: float = 0.1
+    """Work of refusing a call as a share of serving it: parsing and TLS are not free."""
+    pressure_s: float = 30.0
+    """A queue longer than this, in seconds of warm work, is memory pressure."""
+    crash_after_s: float = 60.0
+    """Mean seconds under pressure until a node crashes; infinite for never."""
+    restart_s: float = 120.0
+    """Seconds from a crash until the node serves again."""
+    warm_s: float = 300.0
+    """Seconds that a started node takes to full speed."""
+    cold_ratio: float = 0.3
+    """Speed of a node that has just started, as a share of full speed; above 0, at most 1."""
+    health_period_s: float = 15.0
+    """Seconds between the balancer's checks of each node."""
+    unhealthy_s: float = 45.0
+    """A queue longer than this fails a check: the balancer then sends the node nothing."""
+
+    def __post_init__(self) -> None:
+        if self.nodes < 1 or not self.rate_per_s > 0 or not 0 < self.cold_ratio <= 1:
+            raise InvalidInputError(f"out of range: {self}")
+        if not 0 <= self.spread_ratio < 1 or self.queue_s_max <= 0 or self.service_s < 0:
+            raise InvalidInputError(f"out of range: {self}")
+
+    @property
+    def occupied_s(self) -> float:
+        """Mean seconds that one call occupies a warm node."""
+        return self.nodes / self.rate_per_s
+
+
+class Served(NamedTuple):
+    """The work was done; whether anybody still waits for it is not the station's to know."""
+
+    work_s: float
+    """Seconds of a warm node's time that it took."""
+
+
+class Turned(NamedTuple):
+    """The call was not served."""
+
+    status: int
+    """502 lost in a crash, 503 no room or no node, 429 refused by admission."""
+    retry_after_s: float | None = None
+
+
+@dataclass(slots=True)
+class _Node:
+    """One node: a queue kept as the instant when it will be empty."""
+
+    started_at: float
+    free_at: float
+    life: int = 0
+    down_until: float = 0.0
+    pressed_since: float | None = None
+    crash_due_s: float = 0.0
+    is_in_rotation: bool = True
+
+
+@dataclass(slots=True)
+class StationCounts:
+    """What a station did since it was built."""
+
+    served: int = 0
+    lost: int = 0
+    refused: int = 0
+    turned_away: int = 0
+    crashes: int = 0
+    work_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Station:
+    """Nodes behind a health-checked balancer, with an optional admission at the door."""
+
+    policy: StationPolicy
+    clock: Clock
+    chance: Chance
+    admission: Admission | None = None
+    open_ratio: float = 1.0
+    """Share of traffic that operators let reach the nodes; 1 is all."""
+    slowdown: float = 1.0
+    """A fault's factor on work; 1 is none."""
+    counts: StationCounts = field(default_factory=StationCounts)
+    _nodes: list[_Node] = field(default_factory=list)
+    _check_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        now = self.clock.now()
+        long_ago = now - self.policy.warm_s
+        self._nodes = [_Node(started_at=long_ago, free_at=now) for _ in range(self.policy.nodes)]
+
+    async def serve(self, *, lane: Lane = Lane.FRESH) -> Served | Turned:
+        """Wait in line, do the work of one call and say how it went."""
+        now = self.clock.now()
+        self._check_health(now)
+        if self.open_ratio < 1.0 and self.chance.random() >= self.open_ratio:
+            self.counts.turned_away += 1
+            return Turned(503)
+        node = self._choose(now)
+        if node is None:
+            self.counts.refused += 1
+            return Turned(503)
+        refusal = self._refusal(node, lane=lane, now=now)
+        if refusal is not None:
+            return refusal
+        work_s = self._work_s()
+        speed = self._speed(node, now)
+        start_at = max(now, node.free_at)
+        node.free_at = start_at + work_s / speed
+        life = node.life
+        self._feel_pressure(node, now)
+        answer_s = self.policy.service_s * self.slowdown / speed
+        await self.clock.sleep_until(start_at + answer_s)
+        if node.life != life:
+            self.counts.lost += 1
+            return Turned(502)
+        self.counts.served += 1
+        self.counts.work_s += work_s
+        return Served(work_s)
+
+    def scale_out(self, nodes: int) -> None:
+        """Add `nodes` cold nodes, in rotation at once."""
+        now = self.clock.now()
+        self._nodes += [_Node(started_at=now, free_at=now) for _ in range(nodes)]
+
+    def queue_s(self) -> float:
+        """Mean seconds until a call that arrives now would start, over living nodes; 0 if none."""
+        now = self.clock.now()
+        waits = [max(0.0, node.free_at - now) for node in self._nodes if now >= node.down_until]
+        return sum(waits) / len(waits) if waits else 0.0
+
+    def live_ratio(self) -> float:
+        """Speed of all nodes now, over that of the starting nodes when warm."""
+        now = self.clock.now()
+        return sum(self._speed(node, now) for node in self._nodes) / self.policy.nodes
+
+    def _work_s(self) -> float:
+        spread = self.policy.spread_ratio
+        factor = 1.0 - spread + 2.0 * spread * self.chance.random()
+        return self.policy.occupied_s * factor * self.slowdown
+
+    def _speed(self, node: _Node, now: float) -> float:
+        if now < node.down_until:
+            return 0.0
+        if self.policy.warm_s <= 0:
+            return 1.0
+        warmth = min(1.0, (now - node.started_at) / self.policy.warm_s)
+        return self.policy.cold_ratio + (1.0 - self.policy.cold_ratio) * warmth
+
+    def _choose(self, now: float) -> _Node | None:
+        """The least busy node in rotation; the check may have missed that it crashed since."""
+        nodes = [node for node in self._nodes if node.is_in_rotation]
+        if not nodes:
+            return None
+        chosen = min(nodes, key=lambda node: node.free_at)
+        # A balancer learns of a crash at its next check: until then calls are sent to their loss.
+        return None if now < chosen.down_until else chosen
+
+    def _refusal(self, node: _Node, *, lane: Lane, now: float) -> Turned | None:
+        queue_s = max(0.0, node.free_at - now)
+        if self.admission is not None:
+            chance = self.chance.random()
+            retry_at = self.admission.decide(wait_s=queue_s, lane=lane, now=now, chance=chance)
+            if retry_at is not None:
+                self.counts.refused += 1
+                return Turned(429, retry_at - now)
+        if queue_s > self.policy.queue_s_max:
+            self.counts.refused += 1
+            cost_s = self.policy.occupied_s * self.policy.reject_cost_ratio
+            node.free_at += cost_s
+            self._feel_pressure(node, now)
+            return Turned(503)
+        return None
+
+    def _feel_pressure(self, node: _Node, now: float) -> None:
+        if node.free_at - now <= self.policy.pressure_s:
+            node.pressed_since = None
+            return
+        if node.pressed_since is None:
+            node.pressed_since = now
+            node.crash_due_s = self.policy.crash_after_s * (0.5 + self.chance.random())
+        if now - node.pressed_since >= node.crash_due_s:
+            self._crash(node, now)
+
+    def _crash(self, node: _Node, now: float) -> None:
+        self.counts.crashes += 1
+        node.life += 1
+        node.down_until = now + self.policy.restart_s
+        node.started_at = node.free_at = node.down_until
+        node.pressed_since = None
+
+    def _check_health(self, now: float) -> None:
+        if now < self._check_at:
+            return
+        self._check_at = now + self.policy.health_period_s
+        for node in self._nodes:
+            is_up = now >= node.down_until
+            node.is_in_rotation = is_up and node.free_at - now <= self.policy.unhealthy_s

@@ -1,0 +1,1 @@
+"""The laws, pure: outcome, breaker, backoff, budget, admission, release; governor composes them."""

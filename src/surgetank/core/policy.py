@@ -1,0 +1,59 @@
+"""Who may read a blob: the properties of a storage account and what they refuse.
+
+Used by the stand-in blob service, and by a preflight of changes before they are applied.
+Source: Azure Storage REST error codes, and the properties named by the built-in Azure policies
+13502221-8df0-4414-9937-de9c5c4e396b (public blob access) and
+b2982f36-99f2-4db5-8eff-283140c09693 (public network access).
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class ContainerAccess(StrEnum):
+    """What a container shows to a reader without a credential."""
+
+    NONE = "None"
+    BLOB = "Blob"
+    CONTAINER = "Container"
+
+
+class AccountAccess(NamedTuple):
+    """The properties of a storage account that decide on an anonymous read."""
+
+    allow_blob_public_access: bool = True
+    public_network_access: str = "Enabled"
+    """`Enabled` or `Disabled`."""
+    default_action: str = "Allow"
+    """Of the network rules: `Allow` or `Deny`."""
+
+
+class ReadRefusal(NamedTuple):
+    """Why a read is refused, as the service answers it."""
+
+    status: int
+    code: str
+    message: str
+
+
+_NETWORK = ReadRefusal(
+    403, "AuthorizationFailure", "This request is not authorized to perform this operation."
+)
+_ACCOUNT = ReadRefusal(
+    409, "PublicAccessNotPermitted", "Public access is not permitted on this storage account."
+)
+_CONTAINER = ReadRefusal(404, "ResourceNotFound", "The specified resource does not exist.")
+
+
+def refuse_anonymous_read(account: AccountAccess, container: ContainerAccess) -> ReadRefusal | None:
+    """Decide on a read without a credential from the public network; None lets it through.
+
+    Network rules are checked before the account, and the account before the container.
+    """
+    if account.public_network_access == "Disabled" or account.default_action == "Deny":
+        return _NETWORK
+    if not account.allow_blob_public_access:
+        return _ACCOUNT
+    if container is ContainerAccess.NONE:
+        return _CONTAINER
+    return None

@@ -1,0 +1,77 @@
+"""What services need from outside, as protocols. Adapters live in `runtime`."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeVar
+
+from surgetank.core.http import Request, Response, Timeouts
+from surgetank.core.value import Dependency, Lane, Outcome, Permit, Refusal
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Time, in seconds since 1970 UTC; never runs backwards within a process."""
+
+    def now(self) -> float:
+        """The present instant."""
+        ...
+
+    async def sleep_until(self, at: float) -> None:
+        """Return at `at` or as soon after as can be; at once (after a yield) if it is past."""
+        ...
+
+
+class Chance(Protocol):
+    """Where randomness comes from; `random.Random` is one."""
+
+    def random(self) -> float:
+        """A number from 0 (included) to 1 (excluded)."""
+        ...
+
+
+class Blocking(Protocol):
+    """Where blocking work runs: a worker thread live, inline in virtual time."""
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run `work` and return or raise what it does; calls run one at a time, in order."""
+        ...
+
+
+class HttpClient(Protocol):
+    """Makes requests. Never retries, never follows redirects, never decompresses.
+
+    Both methods raise `DependencyTimeoutError` when a time-out of `timeouts` runs out, and
+    `DependencyError` when the connection is refused or cut, or the body ends early or exceeds
+    its limit; `may_have_acted` is False when nothing was sent. Statuses are answers, not errors.
+    """
+
+    async def send(
+        self, request: Request, *, timeouts: Timeouts, body_bytes_max: int = 1 << 20
+    ) -> Response:
+        """Make one request and read its whole body."""
+        ...
+
+    def stream(
+        self, request: Request, *, timeouts: Timeouts
+    ) -> AbstractAsyncContextManager[Response]:
+        """Make one request and give its body as `chunks`, valid inside the context."""
+        ...
+
+
+class Permits(Protocol):
+    """Leave to call: how mirror, broker and gateway meet the governor without knowing it."""
+
+    def ask(
+        self, dependencies: Sequence[Dependency], *, lane: Lane, retry: bool = False
+    ) -> tuple[Permit, ...] | Refusal:
+        """Ask to call all of `dependencies`: one permit each, in order, or none and why not."""
+        ...
+
+    def report(self, permit: Permit, outcome: Outcome) -> None:
+        """Say how the call of `permit` ended; exactly once each, or its slot frees by time-out."""
+        ...
+
+    def give_back(self, permit: Permit) -> None:
+        """Return a permit whose call was never made, instead of `report`: nothing is learnt."""
+        ...

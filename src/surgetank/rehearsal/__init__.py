@@ -1,0 +1,1 @@
+"""The practice: scenarios, drills, and the library of incidents."""

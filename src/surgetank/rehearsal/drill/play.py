@@ -1,0 +1,99 @@
+"""Play one variant of a scenario with one seed, on the virtual clock, and measure it.
+
+The services are the ones that production runs; only ports differ. Start reading at `play`.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from surgetank.core.errors import SimulationError
+from surgetank.rehearsal.drill.ledger import Ledger
+from surgetank.rehearsal.drill.load import Load
+from surgetank.rehearsal.drill.metrics import Metrics, Outages, find_outages, measure
+from surgetank.rehearsal.drill.protection import Protection
+from surgetank.rehearsal.drill.series import Series, sample
+from surgetank.rehearsal.drill.timeline import Timeline
+from surgetank.rehearsal.drill.world import World
+from surgetank.rehearsal.scenario.schema import Scenario
+from surgetank.runtime.simulation.clock import VirtualClock
+from surgetank.runtime.simulation.loop import Scheduling, VirtualLoop, run
+from surgetank.runtime.simulation.network import Link, Network
+from surgetank.runtime.simulation.trace import Trace
+
+_TMPFS = Path("/dev/shm")  # noqa: S108 - a directory of our own is made in it
+
+
+class Run(NamedTuple):
+    """What came of one run."""
+
+    variant: str
+    seed: int
+    trace_hash: str
+    """Equal for equal scenario, variant, seed and code."""
+    metrics: Metrics
+    outages: Outages
+    acted: list[tuple[float, str, str]]
+    """What happened: (instant, title, region)."""
+    series: Series
+
+
+def play(
+    scenario: Scenario, variant_name: str, *, seed: int, scheduling: Scheduling = "fifo"
+) -> Run:
+    """Play `variant_name` once; equal arguments give equal runs.
+
+    Stores and copies live on tmpfs where there is one, and are removed.
+
+    Raises:
+        SimulationError: A service failed in a way that no caller saw: our own fault.
+    """
+    base = _TMPFS if _TMPFS.is_dir() else None
+    directory = Path(tempfile.mkdtemp(prefix="surgetank-", dir=base))
+    try:
+        return run(
+            lambda loop: _play(loop, scenario, variant_name, seed, directory),
+            seed=seed,
+            scheduling=scheduling,
+            start_at=scenario.start.timestamp(),
+        )
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _play(
+    loop: VirtualLoop, scenario: Scenario, variant_name: str, seed: int, directory: Path
+) -> Run:
+    variant = scenario.variants[variant_name]
+    clock = VirtualClock(loop)
+    network = Network(loop, seed=seed)
+    network.link("*", "*", Link(latency_s=scenario.cloud.latency_s))
+    trace = Trace()
+    ledger = Ledger(clock, trace)
+    protection = Protection(scenario, variant, network, clock, ledger, seed, directory)
+    world = World(
+        scenario=scenario,
+        network=network,
+        clock=clock,
+        ledger=ledger,
+        seed=seed,
+        with_admission=variant.admission,
+        names_of=protection.names_of,
+    )
+    await protection.open(world)
+    load = Load(scenario, variant, world, protection, ledger, clock, seed)
+    timeline = Timeline(scenario, world, ledger, clock)
+    series = Series()
+    for work in (timeline.run(), load.run(), sample(series, world, ledger, protection, clock)):
+        loop.create_task(work)
+    await clock.sleep_until(scenario.end.timestamp())
+    await load.settle()
+    if network.defects:
+        raise SimulationError("a service failed: " + "; ".join(network.defects))
+    found = find_outages(scenario, ledger)
+    metrics = measure(scenario, world, ledger, found, series)
+    await protection.running.close()
+    return Run(
+        variant_name, seed, trace.digest(), metrics, found, timeline.acted, series
+    )

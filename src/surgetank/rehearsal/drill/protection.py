@@ -1,0 +1,195 @@
+"""The safeguards of one variant: who is covered, and the real services that cover them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from surgetank.control import peer
+from surgetank.control.governor import GovernorPolicy
+from surgetank.control.backoff import BackoffPolicy
+from surgetank.control.evidence import EvidencePolicy
+from surgetank.control.release import ReleasePolicy
+from surgetank.control.signal import Law
+from surgetank.core.http import Timeouts
+from surgetank.core.ports import Clock
+from surgetank.core.value import dependency
+from surgetank.rehearsal.drill.ledger import Ledger
+from surgetank.rehearsal.drill.orchestrator import WAIT_S
+from surgetank.rehearsal.drill.world import IMDS, RegionWorld, World
+from surgetank.rehearsal.scenario.schema import Scenario, Variant
+from surgetank.runtime.assembly import Ports, Running, start_broker, start_mirror, start_operations
+from surgetank.runtime.simulation.blocking import InlineBlocking
+from surgetank.runtime.simulation.chance import stream
+from surgetank.runtime.simulation.network import Network
+from surgetank.safeguards.broker.policy import BrokerPolicy
+from surgetank.safeguards.mirror.policy import Kind, MirrorPolicy, Rule
+from surgetank.safeguards.operations.action import Action, ActionResult, StepCall
+from surgetank.safeguards.operations.http_action import HttpAction, HttpActionPolicy
+from surgetank.safeguards.operations.permits import GovernedPermits, OpenPermits
+from surgetank.safeguards.operations.policy import OperationsPolicy
+from surgetank.safeguards.operations.service import Operations
+
+CONNECTIONS_MAX = 10_000
+"""Of an orchestrator to the control plane: polls are held open."""
+STEP_S_MAX = 4 * 3600.0
+"""Longest step: a machine whose six tokens are each tried six times against time-outs."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountedAction:
+    """The real action, with its calls entered in the ledger."""
+
+    action: Action
+    ledger: Ledger
+    _seen: set[tuple[str, str]] = field(default_factory=set)
+
+    async def __call__(self, call: StepCall, /) -> ActionResult:
+        """Make the call."""
+        step = (call.operation_id, call.step_name)
+        self.ledger.call(is_first=step not in self._seen)
+        self._seen.add(step)
+        return await self.action(call)
+
+
+@dataclass(slots=True)
+class Protection:
+    """The safeguards that a variant puts on its share of the fleet."""
+
+    scenario: Scenario
+    variant: Variant
+    network: Network
+    clock: Clock
+    ledger: Ledger
+    seed: int
+    directory: Path
+    """For stores and copies; removed after the run."""
+    running: Running = field(default_factory=Running)
+    covered: set[str] = field(default_factory=set)
+    """Names of the operations and nodes under the safeguards."""
+    operations: dict[str, Operations] = field(default_factory=dict)
+    permits: dict[str, GovernedPermits] = field(default_factory=dict)
+    _brokers: set[str] = field(default_factory=set)
+
+    async def open(self, world: World) -> None:
+        """Start what serves a whole region."""
+        for here in world.regions.values():
+            if self.variant.mirror_warm_ratio is not None:
+                await self._open_mirror(here, self.variant.mirror_warm_ratio)
+            if self.variant.release is not None:
+                await self._open_operations(here)
+
+    def names_of(self, region: str, machine: str) -> Mapping[str, str]:
+        """Names that a machine resolves to a safeguard; a node's broker starts with it, cold."""
+        if machine not in self.covered and machine.rpartition("-")[0] not in self.covered:
+            return {}
+        names: dict[str, str] = {}
+        if self.variant.mirror_warm_ratio is not None:
+            names[f"artifacts{region}.blob.core.windows.net"] = f"mirror.{region}"
+        if self.variant.broker:
+            names[IMDS] = self._broker(region, machine)
+        return names
+
+    def _ports(self, name: str) -> Ports:
+        return Ports(self.clock, stream(self.seed, name), InlineBlocking())
+
+    def _broker(self, region: str, machine: str) -> str:
+        host = f"broker.{machine}.{region}"
+        if host in self._brokers:
+            return host
+        self._brokers.add(host)
+        broker = start_broker(
+            self.running,
+            self._ports(host),
+            http=self.network.client(f"vm.{region}", names={IMDS: f"identity.{region}"}),
+            permits=OpenPermits(clock=self.clock),
+            policy=BrokerPolicy(
+                dependency=dependency("identity", region),
+                answer_s=self.scenario.cloud.client_timeout_s / 2,
+                fetch_s=self.scenario.cloud.client_timeout_s,
+            ),
+        )
+        self.network.serve(host, broker.handle)
+        return host
+
+    async def _open_mirror(self, here: RegionWorld, warm_ratio: float) -> None:
+        artifacts = dependency("artifacts", here.name)
+        host = here.account.host
+        rules = (
+            Rule(host=host, dependency=artifacts, path="*.xml", kind=Kind.MANIFEST),
+            Rule(
+                host=host,
+                dependency=artifacts,
+                path="*.zip",
+                kind=Kind.PACKAGE,
+                is_immutable=True,
+                freshness_s=None,
+            ),
+        )
+        name = f"mirror.{here.name}"
+        mirror = await start_mirror(
+            self.running,
+            self._ports(name),
+            directory=self.directory / name,
+            http=self.network.client(name),
+            permits=OpenPermits(clock=self.clock),
+            policy=MirrorPolicy(rules=rules),
+        )
+        warm = round(len(here.manifests) * warm_ratio)
+        await mirror.prefetch([*here.manifests[:warm], *here.packages[:warm]])
+        self.network.serve(name, mirror.handle)
+
+    async def _open_operations(self, here: RegionWorld) -> None:
+        name = f"orchestrator.{here.name}"
+        client = self.network.client(name, connections_max=CONNECTIONS_MAX)
+        timeouts = Timeouts(connect_s=10.0, read_s=30.0, pool_s=60.0)
+        http = HttpAction(
+            client=client,
+            clock=self.clock,
+            policy=HttpActionPolicy(timeouts=timeouts, wait_s=WAIT_S, poll_s_max=STEP_S_MAX),
+        )
+        permits = GovernedPermits(
+            default=self._governor(),
+            clock=self.clock,
+            chance=stream(self.seed, f"governor {name}"),
+        )
+        self.permits[here.name] = permits
+        self.operations[here.name] = await start_operations(
+            self.running,
+            self._ports(name),
+            file=str(self.directory / f"{name}.sqlite"),
+            permits=permits,
+            actions={"http": CountedAction(http, self.ledger)},
+            policy=OPERATIONS,
+            worker=name,
+        )
+
+    def _governor(self) -> GovernorPolicy:
+        learning = ReleasePolicy(
+            timeout_s=10 * self.scenario.cloud.client_timeout_s,
+            rate_per_s_min=0.001,
+            rate_per_s_unlearnt=0.01,
+        )
+        evidence = EvidencePolicy(samples_min=6, interval_s_max=300.0)
+        laws: dict[str, Law] = {
+            "adaptive": learning,
+            "steps": peer.Steps(learning=learning, step_s=600.0),
+            "doubling": peer.Doubling(learning=learning, double_s=600.0, halve_s=100.0),
+            "sdk": peer.Sdk(),
+        }
+        assert self.variant.release is not None, "asked for only where a release was named"
+        law = laws[self.variant.release]
+        if self.variant.release == "sdk":
+            return GovernorPolicy(breaker=None, budget=None, law=law, lost_s=STEP_S_MAX)
+        return GovernorPolicy(law=law, evidence=evidence, lost_s=STEP_S_MAX)
+
+
+OPERATIONS = OperationsPolicy(
+    tries_max=1_000,
+    in_flight_max=1_000,
+    lease_s=3600.0,
+    step_s_max=STEP_S_MAX,
+    scan_s=3600.0,
+    retry=BackoffPolicy(base_s=30.0, cap_s=1800.0),
+)
+"""One worker for each region and owners who want their machines for hours: the deadline ends an
+operation, not a number of tries."""

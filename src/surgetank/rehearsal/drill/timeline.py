@@ -1,0 +1,116 @@
+"""The timeline of a drill: faults strike at their time, operators act when there is cause.
+
+Nothing here touches the token service but an operator, and none does before it has failed.
+"""
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+
+from surgetank.cloud.remediation import RemediationJob, restore
+from surgetank.core.errors import ConfigError
+from surgetank.core.ports import Clock
+from surgetank.rehearsal.drill.ledger import Ledger
+from surgetank.rehearsal.drill.world import World
+from surgetank.rehearsal.scenario.schema import Entry, Repair, Scenario, ScaleOut, TrafficOff
+
+_LOOK_EVERY_S = 60.0
+_RAMP_STEP_S = 60.0
+_CONDITION = re.compile(
+    r"identity@(?P<region>[a-z0-9*]+)\.success_ratio < (?P<bound>0\.\d+|1) for (?P<minutes>\d+)m"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What operators wait to see before they act."""
+
+    region: str
+    bound: float
+    span_s: float
+
+    def holds(self, ledger: Ledger, region: str, *, now: float) -> bool:
+        """Whether every minute of the span with calls in it stayed below the bound."""
+        if self.region not in ("*", region):
+            return False
+        ratio = ledger.success_ratio(region, since=now - self.span_s)
+        return ratio is not None and ratio < self.bound
+
+
+def parse_condition(text: str) -> Condition:
+    """Read `identity@REGION.success_ratio < NUMBER for MINUTESm`; `*` stands for each region.
+
+    Raises:
+        ConfigError: It is not of that form.
+    """
+    match = _CONDITION.fullmatch(text)
+    if match is None:
+        wanted = "`identity@REGION.success_ratio < NUMBER for MINUTESm`"
+        raise ConfigError(file="scenario", key="timeline.when", value=text, wanted=wanted)
+    return Condition(match["region"], float(match["bound"]), 60.0 * int(match["minutes"]))
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Plays the entries of one scenario on one world."""
+
+    scenario: Scenario
+    world: World
+    ledger: Ledger
+    clock: Clock
+    acted: list[tuple[float, str, str]] = field(default_factory=list)
+    """What was done: (instant, title, region)."""
+
+    async def run(self) -> None:
+        """Play all entries to their end."""
+        async with asyncio.TaskGroup() as group:
+            for entry in self.scenario.timeline:
+                if entry.fault is not None:
+                    group.create_task(self._strike(entry, pace_s=entry.fault.pace_s))
+                    continue
+                for region in entry.regions:
+                    group.create_task(self._act(entry, region))
+
+    async def _strike(self, entry: Entry, *, pace_s: float) -> None:
+        await self.clock.sleep_until(entry.at.timestamp())
+        accounts = {one.account.name: one.account for one in self.world.regions.values()}
+        targets = [self.world.regions[region].account.name for region in entry.regions]
+        self._note(entry, "")
+        await RemediationJob(accounts, targets, pace_s, self.clock).run()
+
+    async def _act(self, entry: Entry, region: str) -> None:
+        await self.clock.sleep_until(entry.at.timestamp())
+        if entry.when is not None and not await self._cause(parse_condition(entry.when), region):
+            return
+        self._note(entry, region)
+        here = self.world.regions[region]
+        match entry.act:
+            case Repair():
+                restore(here.account)
+            case ScaleOut(ratio=ratio):
+                here.station.scale_out(max(1, round(here.station.policy.nodes * ratio)))
+            case TrafficOff(hold_s=hold_s, ramp_s=ramp_s):
+                await self._ramp(region, hold_s=hold_s, ramp_s=ramp_s)
+            case None:
+                raise AssertionError("an entry without a fault has an act")
+
+    async def _cause(self, condition: Condition, region: str) -> bool:
+        """Look every minute, until the end, for a cause to act."""
+        end_at = self.scenario.end.timestamp()
+        while not condition.holds(self.ledger, region, now=self.clock.now()):
+            if self.clock.now() + _LOOK_EVERY_S > end_at:
+                return False
+            await self.clock.sleep_until(self.clock.now() + _LOOK_EVERY_S)
+        return True
+
+    async def _ramp(self, region: str, *, hold_s: float, ramp_s: float) -> None:
+        station = self.world.regions[region].station
+        station.open_ratio = 0.0
+        from_at = self.clock.now() + hold_s
+        await self.clock.sleep_until(from_at)
+        while station.open_ratio < 1.0:
+            await self.clock.sleep_until(self.clock.now() + _RAMP_STEP_S)
+            station.open_ratio = min(1.0, (self.clock.now() - from_at) / ramp_s)
+
+    def _note(self, entry: Entry, region: str) -> None:
+        self.acted.append((self.clock.now(), entry.title, region))

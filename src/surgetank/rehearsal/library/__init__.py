@@ -1,0 +1,1 @@
+"""Incidents as scenario files: package data."""

@@ -1,0 +1,1 @@
+"""Scenarios: what a file says, who acts in it, and with what share of the load."""

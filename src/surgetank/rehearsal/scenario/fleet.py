@@ -1,0 +1,53 @@
+"""The fleet's demand: how many arrive when, and which of them are whose. Pure.
+
+Arrivals are drawn from the seed alone, so that every variant meets the same fleet.
+"""
+
+from collections.abc import Iterator
+from math import exp, log
+
+from surgetank.core.ports import Chance
+from surgetank.rehearsal.scenario.schema import Demand, Fleet, Region, Scenario
+
+DAY_H = 24.0
+
+
+def demand_ratio(demand: Demand, *, local_h: float) -> float:
+    """Demand at a local hour, as a share of the busiest hour's: a bell on a quiet floor."""
+    distance_h = abs(local_h - demand.busy_hour) % DAY_H
+    distance_h = min(distance_h, DAY_H - distance_h)
+    bell = exp(-((distance_h / demand.busy_width_h) ** 2))
+    return demand.quiet_ratio + (1.0 - demand.quiet_ratio) * bell
+
+
+def local_h(region: Region, *, at: float) -> float:
+    """The hour of the day in `region` at an instant, from 0 to below 24."""
+    return (at / 3600.0 + region.utc_offset_h) % DAY_H
+
+
+def arrivals(
+    fleet: Fleet, region: Region, demand: Demand, *, start_at: float, end_at: float, chance: Chance
+) -> Iterator[float]:
+    """Instants at which `fleet` wants something in `region`: a Poisson process, thinned."""
+    rate_per_s = fleet.peak_per_s * region.size
+    at = start_at
+    while True:
+        at -= log(1.0 - chance.random()) / rate_per_s
+        if at >= end_at:
+            return
+        ratio = demand_ratio(demand, local_h=local_h(region, at=at))
+        if not fleet.follows_the_sun or chance.random() < ratio:
+            yield at
+
+
+def is_in_share(index: int, share: float) -> bool:
+    """Whether the arrival numbered `index` (from 0) is among a `share` spread evenly over all."""
+    return int((index + 1) * share) > int(index * share)
+
+
+def busiest_tokens_per_s(scenario: Scenario, region: Region) -> float:
+    """Tokens a second that `region` wants at its busiest hour, every create at its first try."""
+    return region.size * sum(
+        one.peak_per_s * (1 if one.kind == "token_readers" else one.instances * one.tokens)
+        for one in scenario.fleet
+    )

@@ -1,0 +1,292 @@
+"""What a scenario file may say: `surgetank/scenario/v1`.
+
+Numbers of `cloud`, `fleet` and `timeline` are written `$name` and stand under `figures`, each with
+its source or the word that it is assumed: the reader puts them in place before this schema looks.
+Times are UTC instants; seconds, ratios and counts otherwise, as the names say.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Figure(_Part):
+    """One number, and where it comes from: exactly one of `source` and `assumed`."""
+
+    value: float
+    """The number that the drill plays with."""
+    source: str | None = None
+    """Who published it."""
+    assumed: str | None = None
+    """Why this number, where nobody published one."""
+    range: tuple[float, float] | None = None
+    """The least and the most that it was varied over; required where it is assumed."""
+
+    @model_validator(mode="after")
+    def _is_sourced_or_assumed(self) -> "Figure":
+        if (self.source is None) is (self.assumed is None):
+            raise ValueError("write either `source` or `assumed`")
+        if self.assumed is not None and self.range is None:
+            raise ValueError("an assumed figure needs the `range` it was varied over")
+        if self.range is not None and not self.range[0] <= self.value <= self.range[1]:
+            raise ValueError("the value lies outside its own range")
+        return self
+
+
+class Region(_Part):
+    """One region of the cloud."""
+
+    title: str
+    """Its name for people."""
+    size: Positive
+    """Demand and capacity, where 1 is the largest region."""
+    utc_offset_h: Annotated[float, Field(ge=-12, le=14)]
+    """Hours that its people's clocks are ahead of UTC."""
+
+
+class Demand(_Part):
+    """Machine creates by the local time of day: a quiet floor and one busy hour."""
+
+    quiet_ratio: Ratio
+    """Creates at night, over creates at the busiest hour."""
+    busy_hour: Annotated[float, Field(ge=0, lt=24)]
+    """The busiest hour, local time."""
+    busy_width_h: Positive
+    """Hours from the busiest until demand above the floor has fallen to 1/e."""
+
+
+class IdentityStation(_Part):
+    """Capacity and physics of the token service, alike in every region."""
+
+    headroom: Positive
+    """Capacity over the region's own demand for tokens at its busiest hour."""
+    nodes: Count
+    """Nodes of each region."""
+    service_s: Annotated[float, Field(ge=0)]
+    """Seconds that a token takes on an idle, warm node."""
+    queue_s_max: Positive
+    """Seconds of work that a node's queue holds."""
+    pressure_s: Positive
+    """Seconds of queued work that press on a node's memory."""
+    crash_after_s: Positive
+    """Mean seconds under that pressure until a node crashes."""
+    restart_s: Positive
+    """Seconds from a crash until the node serves again."""
+    warm_s: Positive
+    """Seconds that a started node takes to full speed."""
+    cold_ratio: Annotated[float, Field(gt=0, le=1)]
+    """Speed of a node that has just started."""
+    unhealthy_s: Positive
+    """Seconds of queued work that fail the balancer's health check."""
+    reject_cost_ratio: Ratio
+    """Work of refusing a call, as a share of serving it."""
+    admission_wait_s: Positive
+    """With admission at the door: the longest expected wait that is still let in."""
+
+
+class Cloud(_Part):
+    """The stand-in cloud."""
+
+    regions: Annotated[dict[str, Region], Field(min_length=1, max_length=60)]
+    """Regions by name."""
+    demand: Demand
+    identity: IdentityStation
+    latency_s: Annotated[float, Field(ge=0, le=10)]
+    """Seconds on the wire, one way."""
+    boot_s: Annotated[float, Field(ge=0)]
+    """Seconds from a machine's allocation until its agent runs."""
+    extensions: Count
+    """Different extension packages that machines need; each machine needs one."""
+    client_timeout_s: Positive
+    """Seconds that a client waits for a token or an artifact."""
+    token_life_s: Positive
+    """Seconds that a token lives."""
+
+
+class Fleet(_Part):
+    """One kind of load."""
+
+    name: str
+    kind: Literal["machine", "scale_set", "token_readers"]
+    peak_per_s: Positive
+    """Operations (or token calls) a second at the busiest hour of a region of size 1."""
+    instances: Count = 1
+    """Machines of one operation."""
+    tokens: Count = 1
+    """Tokens that each machine needs before it serves."""
+    nodes: Count = 1
+    """Of token readers: running nodes in a region of size 1."""
+    follows_the_sun: bool = True
+    """Whether demand follows the local time of day, or is even."""
+    deadline_s: Positive | None = None
+    """An operation is fresh, and counts as a success, when done within this time."""
+    retry_s: Positive | None = None
+    """Seconds after which an orchestrator without a governor tries a failed operation again."""
+    patience_s: Positive | None = None
+    """Seconds after which its owner no longer wants it."""
+
+
+class PolicyFault(_Part):
+    """A remediation job with a stale list: sets `allowBlobPublicAccess` to false."""
+
+    kind: Literal["remediation"]
+    pace_s: Annotated[float, Field(ge=0)]
+    """Seconds between one account and the next."""
+
+
+class Repair(_Part):
+    """Operators let the public read the artifacts again."""
+
+    kind: Literal["repair"]
+
+
+class ScaleOut(_Part):
+    """Operators add cold nodes to the identity service."""
+
+    kind: Literal["scale_out"]
+    ratio: Positive
+    """New nodes over those at the start."""
+
+
+class TrafficOff(_Part):
+    """Operators take traffic off the identity service and ramp it back."""
+
+    kind: Literal["traffic_off"]
+    hold_s: Annotated[float, Field(ge=0)]
+    """Seconds with no traffic at all."""
+    ramp_s: Positive
+    """Seconds from none to all."""
+
+
+Act = Annotated[Repair | ScaleOut | TrafficOff, Field(discriminator="kind")]
+
+
+class Entry(_Part):
+    """One thing that happens: a fault, or an act of the operators."""
+
+    at: datetime
+    title: str
+    regions: Annotated[tuple[str, ...], Field(min_length=1)]
+    source: str | None = None
+    assumed: str | None = None
+    fault: PolicyFault | None = None
+    act: Act | None = None
+    when: str | None = None
+    """Acts only: `DEPENDENCY.success_ratio < NUMBER for MINUTESm`, watched from `at` on, by region
+    where the dependency is written `SERVICE@*`."""
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> "Entry":
+        if (self.fault is None) is (self.act is None):
+            raise ValueError("write either `fault` or `act`")
+        if self.fault is not None and self.when is not None:
+            raise ValueError("a fault has no `when`: only operators look before they act")
+        if (self.source is None) is (self.assumed is None):
+            raise ValueError("write either `source` or `assumed`")
+        return self
+
+
+class Seat(StrEnum):
+    """Who acts."""
+
+    NOBODY = "nobody"
+    YOU = "you"
+    ISSUER = "issuer"
+    EVERYBODY = "everybody"
+
+
+class Variant(_Part):
+    """One choice of safeguards, seat and share."""
+
+    title: str
+    seat: Seat
+    share: Ratio
+    """Share of the load under the safeguards."""
+    mirror_warm_ratio: Ratio | None = None
+    """Share of the artifacts that the mirror holds beforehand; none: no mirror."""
+    broker: bool = False
+    """A token broker on every node of the share."""
+    release: Literal["adaptive", "steps", "doubling", "sdk"] | None = None
+    """The governor's release law; none: no governor, orchestrators retry as they do today."""
+    admission: bool = False
+    """The issuer refuses at its door what would wait too long."""
+
+
+class Expectation(_Part):
+    """What must hold of a summary over seeds."""
+
+    variant: str
+    metric: str
+    region: str | None = None
+    over: Literal["min", "median", "p95", "max"]
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _has_one_bound(self) -> "Expectation":
+        if (self.at_least is None) is (self.at_most is None):
+            raise ValueError("write either `at_least` or `at_most`")
+        return self
+
+
+class Milestone(_Part):
+    """A published time, and what in the drill answers to it."""
+
+    name: str
+    at: datetime
+    source: str
+    measure: str
+    """`scripted`, `provisioning_outage.start`, or `identity_outage.start@REGION` (or `.end`)."""
+    calibrates: bool = False
+    """A figure was set so that this one fits: it proves nothing."""
+
+
+class Scenario(_Part):
+    """A scenario file, with its figures in place."""
+
+    schema_: Annotated[Literal["surgetank/scenario/v1"], Field(alias="schema")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+    title: str
+    start: datetime
+    end: datetime
+    scale: Annotated[str, Field(pattern=r"^1:[1-9][0-9]*$")]
+    """Size of the replica: rates are divided by it, ratios kept."""
+    own_share: Annotated[float, Field(gt=0, le=1)]
+    """Share of the load that is *yours*, in every variant: the same work, protected or not."""
+    figures: dict[str, Figure]
+    cloud: Cloud
+    fleet: Annotated[tuple[Fleet, ...], Field(min_length=1, max_length=50)]
+    timeline: Annotated[tuple[Entry, ...], Field(max_length=200)]
+    variants: Annotated[dict[str, Variant], Field(min_length=1, max_length=50)]
+    expect: Annotated[tuple[Expectation, ...], Field(max_length=100)]
+    published: Annotated[tuple[Milestone, ...], Field(max_length=50)]
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> "Scenario":
+        for entry in self.timeline:
+            unknown = set(entry.regions) - set(self.cloud.regions)
+            if unknown:
+                raise ValueError(f"timeline: no such region: {', '.join(sorted(unknown))}")
+        for expectation in self.expect:
+            if expectation.variant not in self.variants:
+                raise ValueError(f"expect: no such variant: {expectation.variant}")
+            if expectation.region is not None and expectation.region not in self.cloud.regions:
+                raise ValueError(f"expect: no such region: {expectation.region}")
+        if not self.start < self.end:
+            raise ValueError("end must be after start")
+        return self
+
+    def figure_counts(self) -> tuple[int, int]:
+        """How many figures are assumed, and how many there are."""
+        assumed = sum(figure.assumed is not None for figure in self.figures.values())
+        return assumed, len(self.figures)

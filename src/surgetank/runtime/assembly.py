@@ -1,0 +1,159 @@
+"""Builds the safeguards from ports and policies, in either clock.
+
+A drill hands in virtual time and the in-memory network, production the system's clock and sockets;
+what is built is the same, and cannot tell.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from surgetank.core.ports import Blocking, Chance, Clock, HttpClient, Permits
+from surgetank.safeguards.broker.policy import BrokerPolicy
+from surgetank.safeguards.broker.service import TokenBroker
+from surgetank.safeguards.mirror.policy import MirrorPolicy
+from surgetank.safeguards.mirror.service import Mirror
+from surgetank.safeguards.operations.action import Action
+from surgetank.safeguards.operations.policy import OperationsPolicy
+from surgetank.safeguards.operations.service import Operations
+from surgetank.safeguards.operations.sqlite import SQLiteStore
+
+
+class Ports(NamedTuple):
+    """What every service needs from outside, but for its way onto the network."""
+
+    clock: Clock
+    chance: Chance
+    blocking: Blocking
+
+
+@dataclass(slots=True)
+class Running:
+    """Services that were started together and are closed together, in reverse order."""
+
+    _closers: list[Callable[[], Awaitable[object]]] = field(default_factory=list)
+
+    def add(self, close: Callable[[], Awaitable[object]]) -> None:
+        """Close this too."""
+        self._closers.append(close)
+
+    async def close(self) -> None:
+        """Close all, the last started first; safe to repeat."""
+        while self._closers:
+            await self._closers.pop()()
+
+
+async def start_operations(
+    running: Running,
+    ports: Ports,
+    *,
+    file: str,
+    permits: Permits,
+    actions: Mapping[str, Action],
+    policy: OperationsPolicy,
+    worker: str,
+) -> Operations:
+    """Open the store at `file` and run its operations until `running` is closed.
+
+    Raises:
+        DependencyError: The file cannot be opened or written.
+        IntegrityError: It is no store of ours, is damaged, or is of a newer release.
+    """
+    store = await SQLiteStore.open(file, ports.blocking)
+    running.add(store.close)
+    operations = Operations(
+        store=store,
+        permits=permits,
+        actions=actions,
+        clock=ports.clock,
+        chance=ports.chance,
+        policy=policy,
+        worker=worker,
+    )
+    task = asyncio.get_running_loop().create_task(operations.run(), name=f"operations {worker}")
+
+    async def close() -> None:
+        await operations.close()
+        await task
+
+    running.add(close)
+    return operations
+
+
+async def start_mirror(
+    running: Running,
+    ports: Ports,
+    *,
+    directory: Path,
+    http: HttpClient,
+    permits: Permits,
+    policy: MirrorPolicy,
+) -> Mirror:
+    """Open the mirror on `directory`; it serves until `running` is closed.
+
+    Raises:
+        ConflictError: Another mirror uses the directory.
+    """
+    mirror = Mirror(
+        policy,
+        directory=directory,
+        http=http,
+        clock=ports.clock,
+        chance=ports.chance,
+        blocking=ports.blocking,
+        permits=permits,
+    )
+    await mirror.open()
+    running.add(mirror.close)
+    return mirror
+
+
+def start_broker(
+    running: Running,
+    ports: Ports,
+    *,
+    http: HttpClient,
+    permits: Permits,
+    policy: BrokerPolicy,
+) -> TokenBroker:
+    """Start a node's broker and its background work, until `running` is closed."""
+    woken = asyncio.Event()
+    broker = TokenBroker(
+        policy,
+        http=http,
+        clock=ports.clock,
+        chance=ports.chance,
+        permits=permits,
+        wake=woken.set,
+    )
+    work = _step_when_due(broker.step, ports.clock, woken)
+    task = asyncio.get_running_loop().create_task(work, name="broker")
+
+    async def close() -> None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await broker.close()
+
+    running.add(close)
+    return broker
+
+
+async def _step_when_due(
+    step: Callable[[float], Awaitable[float | None]], clock: Clock, woken: asyncio.Event
+) -> None:
+    """Call `step` whenever it asked to be called, or is woken."""
+    while True:
+        woken.clear()
+        at = await step(clock.now())
+        if at is None:
+            await woken.wait()
+            continue
+        try:
+            async with asyncio.timeout(max(0.0, at - clock.now())):
+                await woken.wait()
+        except TimeoutError:
+            pass  # Due.

@@ -1,0 +1,1 @@
+"""Real time: the system clock, one worker thread, HTTP over sockets."""

@@ -1,0 +1,25 @@
+"""The system's clock, anchored so that it never runs backwards."""
+
+import asyncio
+import time
+
+
+class SystemClock:
+    """The `Clock` port of a running service: wall time at the start plus monotonic time since.
+
+    It does not follow later corrections of the wall clock; no correctness rests on two machines
+    agreeing on the time.
+    """
+
+    def __init__(self) -> None:
+        self._anchor = time.time() - time.monotonic()  # noqa: TID251 - the adapter itself
+
+    def now(self) -> float:
+        """The present instant, in seconds since 1970 UTC."""
+        return self._anchor + time.monotonic()  # noqa: TID251 - the adapter itself
+
+    async def sleep_until(self, at: float) -> None:
+        """Return at `at` or as soon after as can be; after one turn of the others if it is past."""
+        await asyncio.sleep(at - self.now())  # noqa: TID251 - the adapter itself
+        while (left_s := at - self.now()) > 0:  # noqa: ASYNC110 - a timer may be a tick early
+            await asyncio.sleep(left_s)  # noqa: TID251 - the adapter itself

@@ -1,0 +1,1 @@
+"""The safeguards: each one folder, none of which imports another; they meet in `assembly`."""

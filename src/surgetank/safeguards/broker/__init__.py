@@ -1,0 +1,1 @@
+"""Token broker: one node's managed-identity tokens, fetched early and shared."""

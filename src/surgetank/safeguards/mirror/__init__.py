@@ -1,0 +1,1 @@
+"""Pull-through mirror of extension artifacts: what was read once stays readable."""

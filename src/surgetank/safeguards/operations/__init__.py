@@ -1,0 +1,1 @@
+"""Durable operations: stored before they are acknowledged, run to their end under a governor."""

@@ -1,0 +1,1 @@
+"""Schema of the stores, as numbered files of SQL, one folder per database."""

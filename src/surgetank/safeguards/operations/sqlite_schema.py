@@ -1,0 +1,112 @@
+"""Opens a SQLite file safely, and brings its schema to the version that this code speaks.
+
+WAL so that readers and the writer do not wait for each other; `synchronous=FULL` so that a commit
+survives the machine losing power, not only the process dying.
+Source: https://sqlite.org/wal.html and https://sqlite.org/pragma.html#pragma_synchronous.
+"""
+
+import sqlite3
+from importlib import resources
+
+from surgetank.core.errors import IntegrityError
+from surgetank.safeguards.operations.sqlite_error import translated
+
+_FILES = "surgetank.safeguards.operations.migrations.sqlite"
+_STATEMENTS_CACHED = 128
+_CHECKPOINT_PAGES = 4000
+"""Checkpoint at 16 MB of log, not 4: a checkpoint syncs the whole file."""
+
+
+def migrations() -> tuple[str, ...]:
+    """The SQL of every version, the first one first."""
+    files = sorted(
+        (file for file in resources.files(_FILES).iterdir() if file.name.endswith(".sql")),
+        key=lambda file: file.name,
+    )
+    numbers = [int(file.name.split("_", 1)[0]) for file in files]
+    assert numbers == list(range(1, len(files) + 1)), "migrations are numbered from 1, with no gap"
+    return tuple(file.read_text(encoding="utf-8") for file in files)
+
+
+def connect(path: str, *, busy_s: float) -> sqlite3.Connection:
+    """Open or create the file, durable and migrated.
+
+    Args:
+        path: A file, or `:memory:` for one that dies with the connection.
+        busy_s: Seconds to wait for another process that writes; at least 0.
+
+    Raises:
+        DependencyError: the file cannot be opened or written.
+        IntegrityError: it is no store of ours, is damaged, or was written by a newer release.
+    """
+    with translated(may_have_acted=False):
+        connection = sqlite3.connect(
+            path,
+            timeout=busy_s,
+            isolation_level=None,  # We begin and commit ourselves.
+            check_same_thread=False,  # The Blocking port runs one call at a time.
+            cached_statements=_STATEMENTS_CACHED,
+            uri=False,
+        )
+    try:
+        with translated(may_have_acted=False):
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("pragma synchronous = full")
+            connection.execute("pragma foreign_keys = on")
+            connection.execute("pragma temp_store = memory")
+            connection.execute(f"pragma wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+            migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def migrate(connection: sqlite3.Connection, path: str) -> None:
+    """Apply what is missing, in one transaction.
+
+    Raises:
+        IntegrityError: the file holds something else, or a schema newer than ours.
+    """
+    wanted = migrations()
+    if _version(connection) == len(wanted):
+        return
+    connection.execute("begin immediate")
+    try:
+        have = _checked_version(connection, path, newest=len(wanted))
+        for script in wanted[have:]:
+            for statement in _statements(script):
+                connection.execute(statement)
+        connection.execute(f"pragma user_version = {len(wanted)}")
+        connection.execute("commit")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("rollback")
+        raise
+
+
+def _checked_version(connection: sqlite3.Connection, path: str, *, newest: int) -> int:
+    have = _version(connection)  # Again, now that nobody else can migrate.
+    if have > newest:
+        raise IntegrityError(
+            f"{path}: schema version {have}, but this release speaks up to {newest}; "
+            "use the release that wrote it, or a newer one"
+        )
+    if have == 0 and connection.execute("select 1 from sqlite_master limit 1").fetchone():
+        raise IntegrityError(f"{path}: holds other tables; give the store a file of its own")
+    return have
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("pragma user_version").fetchone()[0])
+
+
+def _statements(script: str) -> list[str]:
+    """Split a script where SQLite says that a statement is complete: triggers hold semicolons."""
+    statements, lines = list[str](), list[str]()
+    for line in script.splitlines():
+        lines.append(line)
+        if sqlite3.complete_statement(text := "\n".join(lines)):
+            statements.append(text)
+            lines = []
+    return statements

@@ -1,0 +1,185 @@
+"""Operations in virtual time: a store in memory, calls that end as told, permits that refuse."""
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import pytest
+
+from surgetank.core.operation import NewOperation, OperationState, Step
+from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
+from surgetank.runtime.simulation.blocking import InlineBlocking
+from surgetank.runtime.simulation.clock import VirtualClock
+from surgetank.runtime.simulation.loop import VirtualLoop, run
+from surgetank.safeguards.operations.action import Action, ActionResult, StepCall
+from surgetank.safeguards.operations.policy import OperationsPolicy
+from surgetank.safeguards.operations.record import Record
+from surgetank.safeguards.operations.service import Operations
+from surgetank.safeguards.operations.sqlite import SQLiteStore
+
+START_AT = 1_770_055_380.0
+OK = ActionResult(Outcome(OutcomeKind.OK))
+
+
+@dataclass
+class ScriptedPermits:
+    """Gives leave, but for the dependencies that it was told to refuse."""
+
+    clock: VirtualClock
+    refusals: dict[tuple[str, Lane], tuple[str, float]] = field(
+        default_factory=dict[tuple[str, Lane], tuple[str, float]]
+    )
+    asked: list[tuple[tuple[str, ...], Lane, bool]] = field(
+        default_factory=list[tuple[tuple[str, ...], Lane, bool]]
+    )
+    out: list[Permit] = field(default_factory=list[Permit])
+    reported: list[tuple[str, OutcomeKind]] = field(default_factory=list[tuple[str, OutcomeKind]])
+
+    def refuse(self, dependency: str, *, reason: str, for_s: float, lane: Lane | None = None) -> None:
+        """Refuse until then; the reason is the governor's."""
+        for each in (lane,) if lane else Lane:
+            self.refusals[dependency, each] = (reason, self.clock.now() + for_s)
+
+    def ask(
+        self, dependencies: Sequence[Dependency], *, lane: Lane, retry: bool = False
+    ) -> tuple[Permit, ...] | Refusal:
+        now = self.clock.now()
+        self.asked.append((tuple(dependencies), lane, retry))
+        for dependency in dependencies:
+            reason, until = self.refusals.get((dependency, lane), ("", 0.0))
+            if now < until:
+                return Refusal(dependency, reason, until)
+        given = tuple(Permit(dependency, lane, 0, now) for dependency in dependencies)
+        self.out.extend(given)
+        return given
+
+    def report(self, permit: Permit, outcome: Outcome) -> None:
+        self._in(permit)
+        self.reported.append((permit.dependency, outcome.kind))
+
+    def give_back(self, permit: Permit) -> None:
+        self._in(permit)
+
+    def _in(self, permit: Permit) -> None:
+        found = [each for each in self.out if each[:3] == permit[:3]]
+        assert found, f"returned twice, or never given: {permit}"
+        self.out.remove(found[0])
+
+
+@dataclass
+class World:
+    """One worker and what is around it."""
+
+    loop: VirtualLoop
+    clock: VirtualClock
+    store: SQLiteStore
+    permits: ScriptedPermits
+    policy: OperationsPolicy
+    actions: dict[str, Action] = field(default_factory=dict[str, Action])
+    scripts: dict[str, deque[ActionResult]] = field(
+        default_factory=dict[str, deque[ActionResult]]
+    )
+    calls: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    """Step and arguments of every call, in order."""
+    call_s: float = 0.1
+    workers: list[Operations] = field(default_factory=list[Operations])
+
+    def worker(self, name: str = "w1") -> Operations:
+        """Start a worker on the store."""
+        service = Operations(
+            store=self.store,
+            permits=self.permits,
+            actions={"do": self.do, **self.actions},
+            clock=self.clock,
+            chance=Random(1),
+            policy=self.policy,
+            worker=name,
+        )
+        self.workers.append(service)
+        self.loop.create_task(service.run(), name=name)
+        return service
+
+    async def do(self, call: StepCall) -> ActionResult:
+        """End as scripted for the step, else well."""
+        self.calls.append((call.step_name, call.arguments))
+        await self.pass_s(self.call_s)
+        script = self.scripts.get(call.step_name)
+        return script.popleft() if script else OK
+
+    def script(self, step: str, *kinds: OutcomeKind, may_have_acted: bool = False) -> None:
+        """Let the next calls of a step end so."""
+        results = (ActionResult(Outcome(kind), "", may_have_acted) for kind in kinds)
+        self.scripts.setdefault(step, deque()).extend(results)
+
+    async def pass_s(self, seconds: float) -> None:
+        """Let time pass."""
+        await self.clock.sleep_until(self.clock.now() + seconds)
+
+    async def ended(self, record_id: Any, *, within_s: float = 86_400.0) -> Record:
+        """Wait for an operation's end."""
+        until = self.clock.now() + within_s
+        while self.clock.now() < until:
+            record = await self.store.read(record_id)
+            assert record is not None, "what was acknowledged is not lost"
+            if record.finished_at is not None:
+                return record
+            await self.pass_s(0.5)
+        raise AssertionError(f"did not end within {within_s} s: {record}")
+
+    async def state(self, record_id: Any) -> OperationState:
+        """Where an operation stands."""
+        record = await self.store.read(record_id)
+        assert record is not None, "what was acknowledged is not lost"
+        return record.state
+
+
+Play = Callable[..., None]
+
+
+@pytest.fixture
+def play() -> Play:
+    """Play a coroutine in virtual time: it is handed a world."""
+
+    def play(main: Callable[[Any], Coroutine[Any, Any, None]], **limits: Any) -> None:
+        path = limits.pop("path", ":memory:")
+        policy = OperationsPolicy(**limits)
+
+        async def whole(loop: VirtualLoop) -> None:
+            async with _world(loop, path, policy) as world:
+                await main(world)
+
+        run(whole, start_at=START_AT)
+
+    return play
+
+
+@asynccontextmanager
+async def _world(loop: VirtualLoop, path: str, policy: OperationsPolicy) -> AsyncIterator[World]:
+    clock = VirtualClock(loop)
+    store = await SQLiteStore.open(path, InlineBlocking())
+    world = World(loop, clock, store, ScriptedPermits(clock), policy)
+    yield world
+    for service in world.workers:
+        await service.close()
+    assert world.permits.out == [], "every permit was reported or given back"
+    await store.close()
+
+
+@pytest.fixture
+def new_operation() -> Callable[..., NewOperation]:
+    """Make an operation whose steps are named after their service: `vm` calls `vm@eastus`."""
+
+    def make(key: str, *steps: str, lane: Lane = Lane.FRESH, **changes: Any) -> NewOperation:
+        deadline_at: float | None = changes.pop("deadline_at", None)
+        made = tuple(
+            Step(name, Dependency(f"{name}@eastus"), "do", f"{name} of {key}") for name in steps
+        )
+        altered = tuple(step._replace(**changes.get(step.name, {})) for step in made)
+        return NewOperation(key, "create_vm", "eastus", altered, lane, deadline_at)
+
+    return make
+
+
