@@ -84,4 +84,6 @@ def test_a_trace_depends_on_each_fact_and_on_their_order() -> None:
 
     one, two = (0.1, "one"), (0.2, "two")
     assert digest(one, two) == digest(one, two)
-    assert len({digest(one, two), digest(two, one), digest(one), digest(), digest((0.1, "two"))}) == 5
+    assert (
+        len({digest(one, two), digest(two, one), digest(one), digest(), digest((0.1, "two"))}) == 5
+    )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from surgetank.cloud.client import ArtifactClient, ArtifactError, TokenClient
+from surgetank.core.ports import Chance, Clock
 
 TOKEN_ERROR = "ManagedIdentityTokenError"  # noqa: S105 - an error code
 
@@ -14,6 +15,10 @@ class MachineAgent:
 
     artifacts: ArtifactClient
     tokens: TokenClient
+    clock: Clock
+    chance: Chance
+    token_gap_s: float
+    """Mean seconds between the tokens that its programs ask for as they start."""
 
     async def apply(self, settings: dict[str, Any]) -> str | None:
         """Install one extension: `{"manifest", "version"}` or `{"resources"}`.
@@ -28,6 +33,8 @@ class MachineAgent:
                 return error.error_code
         if "resources" in settings:
             for resource in settings["resources"]:
+                gap_s = self.token_gap_s * (0.5 + self.chance.random())
+                await self.clock.sleep_until(self.clock.now() + gap_s)
                 if not await self.tokens.get(resource):
                     return TOKEN_ERROR
         return None

@@ -131,11 +131,12 @@ class Breaker(NamedTuple):
         streak = self.streak + 1 if failed else 0
         blocked = self.blocked + 1 if kind is OutcomeKind.BLOCKED else 0
         is_full = results == size
-        if (
+        is_bad = (
             streak >= policy.failure_limit
             or blocked >= policy.blocked_limit
             or (is_full and window.bit_count() >= policy.failure_ratio * size)
-        ):
+        )
+        if failed and is_bad:  # A success never opens, even when it fills a window of old failures.
             return self._open(now=now, retry_at=retry_at)
         openings = 0 if is_full else self.openings
         return self._replace(

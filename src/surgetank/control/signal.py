@@ -5,7 +5,8 @@ delay, which is a low quantile of latency less a learnt baseline; the rate of an
 peers share them; `release` and `peer` decide.
 
 Everything is a NamedTuple of numbers and module functions over them, so that it can be compiled.
-Source: our study of ten laws in 40 simulated worlds; delay as the signal is from TCP Vegas and BBR.
+Source: delay as the signal is from TCP Vegas and BBR; a low quantile of it, the noise and the error
+floor are from our study of ten laws in 40 simulated worlds.
 """
 
 import math
@@ -16,12 +17,12 @@ from surgetank.control.evidence import RESULTS_MIN, Interval
 
 WEIGHT_RESULTS = 8.0
 """An interval of that many results has half the say in a smoothed rate; noise of a third."""
+FRESH_RESULTS = 48.0
+"""The same for the rate of fresh, which changes with the hour and not with our decisions."""
 NOISE_TARGET = 3.0
 """The target is at least that many times the latency's usual wobble."""
 SERVICES_TARGET = 4.0
 """The target is at least that many services' time: fewer waiting calls are chance, not a queue."""
-FRESH_RESULTS = 48.0
-"""The same for the rate of fresh, which changes with the hour and not with our decisions."""
 IDLE_CALLS = 5.0
 """A backlog that sent nothing while its rate allowed that many calls is idle."""
 IDLE_S_MIN = 60.0
@@ -114,13 +115,16 @@ class Release(NamedTuple):
     ceiling_per_s: float = 0.0
     """Backlog rate at which delay last began; 0 until met."""
     integral_per_s: float = 0.0
+    """In CRUISE the integral part of the rate; in DRAIN the rate to come back to."""
     growth: float = CRUISE_GAIN
     clean: int = 0
     """Clean results since the breaker closed."""
     since_at: float = 0.0
     """When the mode was entered or, in DRAIN, last cut."""
-    drained_from_s: float = 0.0
-    """`middle_s` when DRAIN was entered; 0 when errors alone led there."""
+    standing_s: float = 0.0
+    """Latency of the queue that DRAIN waits for; 0 when errors alone led there."""
+    standing_at: float = 0.0
+    """Since when it has not moved."""
     probed_at: float = 0.0
     backlog_at: float = 0.0
     """The last interval in which the backlog called or waited."""

@@ -17,8 +17,9 @@ from surgetank.runtime.live.clock import SystemClock
 from surgetank.runtime.live.http_client import LiveHttpClient
 from surgetank.runtime.live.http_server import serve
 from surgetank.runtime.simulation.clock import VirtualClock
+from surgetank.runtime.simulation.link import Link
 from surgetank.runtime.simulation.loop import VirtualLoop, run
-from surgetank.runtime.simulation.network import Link, Network
+from surgetank.runtime.simulation.network import Network
 
 T = TypeVar("T")
 PATIENT = Timeouts(connect_s=5.0, read_s=10.0, pool_s=10.0)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import pytest
@@ -18,14 +18,15 @@ from surgetank.runtime.simulation.network import Network
 from surgetank.safeguards.mirror.policy import Kind, MirrorPolicy, Rule
 from surgetank.safeguards.mirror.service import Mirror
 
+if TYPE_CHECKING:
+    from surgetank.core.ports import HttpClient
+
 HOST = "ext.blob.core.windows.net"
 ARTIFACTS = Dependency("artifacts@eastus")
 MANIFEST = b"<?xml version='1.0'?><PluginVersionManifest><Plugins/></PluginVersionManifest>"
 START_AT = 1_770_055_380.0
 RULES = (
-    Rule(
-        host=HOST, path="*.xml", kind=Kind.MANIFEST, dependency=ARTIFACTS, origin_scheme="http"
-    ),
+    Rule(host=HOST, path="*.xml", kind=Kind.MANIFEST, dependency=ARTIFACTS, origin_scheme="http"),
     Rule(
         host=HOST,
         path="*.zip",
@@ -104,6 +105,7 @@ class Permits:
     refusal: Refusal | None = None
     asked: list[Lane] = field(default_factory=list[Lane])
     given: int = 0
+    given_back: int = 0
     reports: list[Outcome] = field(default_factory=list[Outcome])
 
     def ask(
@@ -120,6 +122,10 @@ class Permits:
         assert permit.dependency == ARTIFACTS
         self.reports.append(outcome)
 
+    def give_back(self, permit: Permit) -> None:
+        assert permit.dependency == ARTIFACTS
+        self.given_back += 1
+
 
 class World:
     """One origin, one network, one directory; mirrors as many as a test starts."""
@@ -132,13 +138,14 @@ class World:
         self.directory = directory
         self.policy = policy
         self.network.serve(HOST, self.origin.handle)
+        self.http: HttpClient = self.network.client("mirror")
         self.mirror = self.new_mirror()
 
     def new_mirror(self) -> Mirror:
         return Mirror(
             self.policy,
             directory=self.directory,
-            http=self.network.client("mirror"),
+            http=self.http,
             clock=self.clock,
             chance=Random(1),
             blocking=InlineBlocking(),
@@ -188,10 +195,13 @@ def play(tmp_path: Path) -> Play:
             options: dict[str, Any] = {"rules": RULES} | settings
             world = World(loop, tmp_path / "mirror", MirrorPolicy(**options))
             await world.mirror.open()
-            await body(world)
-            await world.mirror.close()
+            try:
+                await body(world)
+            finally:
+                await world.mirror.close()
             assert not world.network.defects
-            assert len(world.permits.reports) == world.permits.given, "each permit is given back"
+            permits = world.permits
+            assert len(permits.reports) + permits.given_back == permits.given
 
         run(main, start_at=START_AT)
 

@@ -137,7 +137,8 @@ def test_a_confirmation_without_a_tag_keeps_the_old_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("retry_at", "ask_at"), [(None, 1_030.0), (1_010.0, 1_030.0), (1_090.0, 1_090.0), (9e9, 1_600.0)]
+    ("retry_at", "ask_at"),
+    [(None, 1_030.0), (1_010.0, 1_030.0), (1_090.0, 1_090.0), (9e9, 1_600.0)],
 )
 def test_the_origin_is_left_alone_as_long_as_it_asks_within_limits(
     retry_at: float | None, ask_at: float

@@ -1,7 +1,7 @@
 """Operations in virtual time: a store in memory, calls that end as told, permits that refuse."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 
-from surgetank.core.operation import NewOperation, OperationState, Step
+from surgetank.core.errors import DependencyError
+from surgetank.core.operation import NewOperation, OperationId, OperationState, Step
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
 from surgetank.runtime.simulation.blocking import InlineBlocking
 from surgetank.runtime.simulation.clock import VirtualClock
 from surgetank.runtime.simulation.loop import VirtualLoop, run
 from surgetank.safeguards.operations.action import Action, ActionResult, StepCall
 from surgetank.safeguards.operations.policy import OperationsPolicy
-from surgetank.safeguards.operations.record import Record
+from surgetank.safeguards.operations.record import Change, Due, Record, Tally
 from surgetank.safeguards.operations.service import Operations
 from surgetank.safeguards.operations.sqlite import SQLiteStore
+from surgetank.safeguards.operations.store import Store
 
 START_AT = 1_770_055_380.0
 OK = ActionResult(Outcome(OutcomeKind.OK))
@@ -38,7 +40,9 @@ class ScriptedPermits:
     out: list[Permit] = field(default_factory=list[Permit])
     reported: list[tuple[str, OutcomeKind]] = field(default_factory=list[tuple[str, OutcomeKind]])
 
-    def refuse(self, dependency: str, *, reason: str, for_s: float, lane: Lane | None = None) -> None:
+    def refuse(
+        self, dependency: str, *, reason: str, for_s: float, lane: Lane | None = None
+    ) -> None:
         """Refuse until then; the reason is the governor's."""
         for each in (lane,) if lane else Lane:
             self.refusals[dependency, each] = (reason, self.clock.now() + for_s)
@@ -70,30 +74,105 @@ class ScriptedPermits:
 
 
 @dataclass
+class ClockBehind:
+    """A clock that another machine set wrongly."""
+
+    inner: VirtualClock
+    behind_s: float
+
+    def now(self) -> float:
+        return self.inner.now() - self.behind_s
+
+    async def sleep_until(self, at: float) -> None:
+        await self.inner.sleep_until(at + self.behind_s)
+
+
+@dataclass
+class FlakyStore:
+    """A store on a disk that fails, hangs or leaves its caller in doubt."""
+
+    inner: Store
+    clock: VirtualClock
+    fails_until: float = 0.0
+    renews: bool = True
+    doubts: int = 0
+    """Writes to come that are made and then said to have failed."""
+
+    @property
+    def writes(self) -> Any:
+        """The inner store's group commit."""
+        assert isinstance(self.inner, SQLiteStore), "only this one groups commits"
+        return self.inner.writes
+
+    async def submit(self, record: Record) -> bool:
+        return await self.inner.submit(record)
+
+    async def read(self, operation_id: OperationId) -> Record | None:
+        return await self.inner.read(operation_id)
+
+    async def queues(self) -> Mapping[str, float]:
+        return await self.inner.queues()
+
+    async def late(self, *, now: float, limit: int) -> Due:
+        return await self.inner.late(now=now, limit=limit)
+
+    async def forget(self, *, before: float, limit: int) -> int:
+        return await self.inner.forget(before=before, limit=limit)
+
+    async def tally(self) -> tuple[Tally, ...]:
+        return await self.inner.tally()
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    async def save(self, changes: Sequence[Change]) -> tuple[bool, ...]:
+        self._fail()
+        saved = await self.inner.save(changes)
+        if self.doubts:
+            self.doubts -= 1
+            raise DependencyError("I/O error", may_have_acted=True)
+        return saved
+
+    async def due(self, queue: str, *, now: float, limit: int) -> Due:
+        self._fail()
+        return await self.inner.due(queue, now=now, limit=limit)
+
+    async def renew(
+        self, leases: Sequence[tuple[OperationId, int]], *, until: float
+    ) -> tuple[bool, ...]:
+        if self.renews:
+            return await self.inner.renew(leases, until=until)
+        return (True,) * len(leases)
+
+    def _fail(self) -> None:
+        if self.clock.now() < self.fails_until:
+            raise DependencyError("disk full", may_have_acted=False)
+
+
+@dataclass
 class World:
     """One worker and what is around it."""
 
     loop: VirtualLoop
     clock: VirtualClock
-    store: SQLiteStore
+    store: FlakyStore
     permits: ScriptedPermits
     policy: OperationsPolicy
     actions: dict[str, Action] = field(default_factory=dict[str, Action])
-    scripts: dict[str, deque[ActionResult]] = field(
-        default_factory=dict[str, deque[ActionResult]]
-    )
+    scripts: dict[str, deque[ActionResult]] = field(default_factory=dict[str, deque[ActionResult]])
     calls: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     """Step and arguments of every call, in order."""
     call_s: float = 0.1
     workers: list[Operations] = field(default_factory=list[Operations])
 
-    def worker(self, name: str = "w1") -> Operations:
-        """Start a worker on the store."""
+    def worker(self, name: str = "w1", *, behind_s: float = 0.0) -> Operations:
+        """Start a worker on the store, perhaps with a clock that is behind."""
+        self.store = FlakyStore(self.store.inner, self.clock)
         service = Operations(
             store=self.store,
             permits=self.permits,
             actions={"do": self.do, **self.actions},
-            clock=self.clock,
+            clock=ClockBehind(self.clock, behind_s) if behind_s else self.clock,
             chance=Random(1),
             policy=self.policy,
             worker=name,
@@ -127,7 +206,7 @@ class World:
             if record.finished_at is not None:
                 return record
             await self.pass_s(0.5)
-        raise AssertionError(f"did not end within {within_s} s: {record}")
+        raise AssertionError(f"did not end within {within_s} s")
 
     async def state(self, record_id: Any) -> OperationState:
         """Where an operation stands."""
@@ -144,23 +223,25 @@ def play() -> Play:
     """Play a coroutine in virtual time: it is handed a world."""
 
     def play(main: Callable[[Any], Coroutine[Any, Any, None]], **limits: Any) -> None:
-        path = limits.pop("path", ":memory:")
+        open_max = limits.pop("open_max", 100_000)
         policy = OperationsPolicy(**limits)
 
         async def whole(loop: VirtualLoop) -> None:
-            async with _world(loop, path, policy) as world:
+            async with _world(loop, open_max, policy) as world:
                 await main(world)
 
-        run(whole, start_at=START_AT)
+        run(whole, start_at=START_AT, steps_per_instant_limit=20000)
 
     return play
 
 
 @asynccontextmanager
-async def _world(loop: VirtualLoop, path: str, policy: OperationsPolicy) -> AsyncIterator[World]:
+async def _world(
+    loop: VirtualLoop, open_max: int, policy: OperationsPolicy
+) -> AsyncGenerator[World, None]:
     clock = VirtualClock(loop)
-    store = await SQLiteStore.open(path, InlineBlocking())
-    world = World(loop, clock, store, ScriptedPermits(clock), policy)
+    store = await SQLiteStore.open(":memory:", InlineBlocking(), open_max=open_max)
+    world = World(loop, clock, FlakyStore(store, clock), ScriptedPermits(clock), policy)
     yield world
     for service in world.workers:
         await service.close()
@@ -181,5 +262,3 @@ def new_operation() -> Callable[..., NewOperation]:
         return NewOperation(key, "create_vm", "eastus", altered, lane, deadline_at)
 
     return make
-
-

@@ -333,7 +333,6 @@ def test_an_operation_that_names_an_unknown_action_is_refused(
 
 def test_a_full_store_takes_nothing_in(play: Play, new_operation: New) -> None:
     async def main(world: Any) -> None:
-        world.store._open_max = 3
         worker = world.worker()
         for number in range(3):
             await worker.submit(new_operation(f"k{number}", "vm"))
@@ -343,7 +342,7 @@ def test_a_full_store_takes_nothing_in(play: Play, new_operation: New) -> None:
         await world.pass_s(1)
         assert (await worker.submit(new_operation("k3", "vm"))).is_new
 
-    play(main)
+    play(main, open_max=3)
 
 
 def test_closing_lets_calls_end_and_begins_no_more(play: Play, new_operation: New) -> None:

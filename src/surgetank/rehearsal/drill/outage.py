@@ -2,7 +2,8 @@
 
 An outage lasts from the first of 3 windows in a row below 90% success to the first of 5 in a row
 above. A window is 60 s; one that holds fewer than 20 calls says too little, so it is joined with
-the next until there are 20: at night a replica is slow to notice, never blind.
+the next until there are 20: at night a replica is slow to notice, never blind. As such a window
+may be long, an outage counts from the first failure in its first window.
 """
 
 from collections.abc import Iterable
@@ -29,6 +30,8 @@ class Window(NamedTuple):
     end_at: float
     calls: int
     oks: int
+    failed_at: float | None = None
+    """The first failure in it."""
 
     @property
     def success_ratio(self) -> float:
@@ -54,14 +57,17 @@ def windows(attempts: Iterable[Attempt], *, start_at: float, end_at: float) -> l
     opened_at = start_at
     closes_at = start_at + WINDOW_S
     calls = oks = 0
+    failed_at: float | None = None
     for attempt in [*attempts, Attempt(end_at, is_ok=True)]:
         while attempt.at >= closes_at:
             if calls >= CALLS_MIN:
-                cut.append(Window(opened_at, closes_at, calls, oks))
-                opened_at, calls, oks = closes_at, 0, 0
+                cut.append(Window(opened_at, closes_at, calls, oks, failed_at))
+                opened_at, calls, oks, failed_at = closes_at, 0, 0, None
             closes_at += WINDOW_S
         calls += 1
         oks += attempt.is_ok
+        if failed_at is None and not attempt.is_ok:
+            failed_at = attempt.at
     return cut
 
 
@@ -77,7 +83,7 @@ def outages(cut: Iterable[Window], *, end_at: float) -> list[Outage]:
             continue
         run.append(window)
         if wants_bad and len(run) == BAD_TO_BEGIN:
-            began_at, run = run[0].start_at, []
+            began_at, run = run[0].failed_at, []
         elif began_at is not None and len(run) == GOOD_TO_END:
             found.append(Outage(began_at, run[0].start_at, is_over=True))
             began_at, run = None, []

@@ -3,6 +3,7 @@
 The services are the ones that production runs; only ports differ. Start reading at `play`.
 """
 
+import asyncio
 import shutil
 import tempfile
 from pathlib import Path
@@ -85,9 +86,14 @@ async def _play(
     load = Load(scenario, variant, world, protection, ledger, clock, seed)
     timeline = Timeline(scenario, world, ledger, clock)
     series = Series()
-    for work in (timeline.run(), load.run(), sample(series, world, ledger, protection, clock)):
-        loop.create_task(work)
+    works = (timeline.run(), load.run(), sample(series, world, ledger, protection, clock))
+    tasks = [loop.create_task(work) for work in works]
     await clock.sleep_until(scenario.end.timestamp())
+    for task in tasks:
+        task.cancel()
+    for ended in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(ended, Exception):
+            raise ended
     await load.settle()
     if network.defects:
         raise SimulationError("a service failed: " + "; ".join(network.defects))

@@ -6,6 +6,7 @@ its own broker, at 169.254.169.254, and the artifacts' host is the account itsel
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from random import Random
 
 from surgetank.cloud.agent import MachineAgent
 from surgetank.cloud.blob import Account
@@ -57,12 +58,14 @@ class World:
     own: set[str] = field(default_factory=set)
     """Names of the operations that are yours."""
     regions: dict[str, RegionWorld] = field(default_factory=dict)
+    _chances: dict[str, Random] = field(default_factory=dict)
     wasted_s: float = 0.0
     """Seconds of station work whose answer nobody waited for."""
 
     def __post_init__(self) -> None:
         self.network.on_abandoned = self._waste
         for name, region in self.scenario.cloud.regions.items():
+            self._chances[name] = stream(self.seed, f"agents {name}")
             self.regions[name] = self._build(name, region)
 
     def timeouts(self) -> Timeouts:
@@ -119,7 +122,9 @@ class World:
         # A machine of a set is named after it: SET-INDEX.
         owner = machine.rpartition("-")[0]
         tokens = self.token_client(region, machine, is_own=owner in self.own)
-        return MachineAgent(artifacts, tokens)
+        return MachineAgent(
+            artifacts, tokens, self.clock, self._chances[region], self.scenario.cloud.token_gap_s
+        )
 
 
 def _fill(account: Account, extensions: int) -> tuple[list[str], list[str]]:

@@ -4,12 +4,14 @@ Arrivals are drawn from the seed alone, so that every variant meets the same fle
 """
 
 from collections.abc import Iterator
-from math import exp, log
+from math import exp
 
 from surgetank.core.ports import Chance
 from surgetank.rehearsal.scenario.schema import Demand, Fleet, Region, Scenario
 
 DAY_H = 24.0
+_STEP_S = 60.0
+"""Demand is taken as even for so long."""
 
 
 def demand_ratio(demand: Demand, *, local_h: float) -> float:
@@ -28,16 +30,28 @@ def local_h(region: Region, *, at: float) -> float:
 def arrivals(
     fleet: Fleet, region: Region, demand: Demand, *, start_at: float, end_at: float, chance: Chance
 ) -> Iterator[float]:
-    """Instants at which `fleet` wants something in `region`: a Poisson process, thinned."""
+    """Instants at which `fleet` wants something in `region`, in order.
+
+    One arrival falls at a random place in each unit of expected demand. A Poisson process, thinned
+    to a thousandth, would waver thirty times as much as the crowd that it stands for.
+    """
     rate_per_s = fleet.peak_per_s * region.size
+    expected = 0.0
+    due = chance.random()
+    number = 0
     at = start_at
-    while True:
-        at -= log(1.0 - chance.random()) / rate_per_s
-        if at >= end_at:
-            return
-        ratio = demand_ratio(demand, local_h=local_h(region, at=at))
-        if not fleet.follows_the_sun or chance.random() < ratio:
-            yield at
+    while at < end_at:
+        ratio = demand_ratio(demand, local_h=local_h(region, at=at + _STEP_S / 2))
+        now_per_s = rate_per_s * (ratio if fleet.follows_the_sun else 1.0)
+        until = expected + now_per_s * _STEP_S
+        while due < until:
+            arrives_at = at + (due - expected) / now_per_s
+            if arrives_at < end_at:
+                yield arrives_at
+            number += 1
+            due = number + chance.random()
+        expected = until
+        at += _STEP_S
 
 
 def is_in_share(index: int, share: float) -> bool:

@@ -105,6 +105,8 @@ class Cloud(_Part):
     """Seconds on the wire, one way."""
     boot_s: Annotated[float, Field(ge=0)]
     """Seconds from a machine's allocation until its agent runs."""
+    token_gap_s: Annotated[float, Field(ge=0)]
+    """Mean seconds between the tokens that one new machine asks for."""
     extensions: Count
     """Different extension packages that machines need; each machine needs one."""
     client_timeout_s: Positive

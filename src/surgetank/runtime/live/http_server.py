@@ -24,7 +24,8 @@ CONCURRENCY_MAX = 2_000
 """Connections at once; more are answered 503 by uvicorn."""
 GRACE_S = 5
 """For requests under way when the server stops; then they are cancelled."""
-_DISCARDED_BYTES_MAX = 64 << 20  # Read and dropped before 413: most clients hear it only then.
+_DISCARDED_RATIO = 64  # So many times the limit is read and dropped before 413: most clients
+# listen only when they have sent all.
 _KEEP_ALIVE_S = 20  # Longer than our client keeps an idle connection, so that it closes first.
 _NO_BODY = frozenset({204, 304})
 _OF_THE_WIRE = frozenset(
@@ -61,6 +62,7 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     body_bytes_max: int = BODY_BYTES_MAX,
+    body_s_max: float = BODY_S_MAX,
     concurrency_max: int = CONCURRENCY_MAX,
 ) -> AsyncGenerator[RunningServer]:
     """Serve `handler` while the context lasts; it then stops taking requests and ends those begun.
@@ -70,6 +72,7 @@ async def serve(
         host: Address to listen on.
         port: 0 for any that is free; `RunningServer.port` says which.
         body_bytes_max: Bytes of a request's body; more is answered 413.
+        body_s_max: Seconds for a request's body to come; longer is answered 408.
         concurrency_max: Connections at once; more are answered 503.
 
     Raises:
@@ -79,7 +82,7 @@ async def serve(
     listener = socket.create_server((host, port), family=family, backlog=2048)
     running = RunningServer(host, listener.getsockname()[1])
     config = uvicorn.Config(
-        cast("Any", _application(handler, running, body_bytes_max)),
+        cast("Any", _application(handler, running, body_bytes_max, body_s_max)),
         http="httptools",
         ws="none",
         lifespan="off",
@@ -104,11 +107,15 @@ async def serve(
         await server.shutdown(sockets=[listener])
 
 
-def _application(handler: Handler, running: RunningServer, body_bytes_max: int) -> Application:
+def _application(
+    handler: Handler, running: RunningServer, body_bytes_max: int, body_s_max: float
+) -> Application:
     """Wrap `handler` as an ASGI application."""
 
     async def application(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        body = await _read_body(receive, body_bytes_max)
+        body = await _read_body(receive, body_bytes_max, body_s_max)
+        if body is None:
+            return
         if isinstance(body, bytes):
             request = _request(scope, body)
             try:
@@ -127,15 +134,17 @@ def _application(handler: Handler, running: RunningServer, body_bytes_max: int) 
     return application
 
 
-async def _read_body(receive: Receive, bytes_max: int) -> bytes | Response:
-    """The whole body, or what to answer instead."""
+async def _read_body(receive: Receive, bytes_max: int, s_max: float) -> bytes | Response | None:
+    """The whole body, or what to answer instead; None when the client left half-way."""
     pieces: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(BODY_S_MAX):
+        async with asyncio.timeout(s_max):
             is_more = True
-            while is_more and size <= _DISCARDED_BYTES_MAX:
+            while is_more and size <= bytes_max * _DISCARDED_RATIO:
                 message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
                 piece: bytes = message.get("body", b"")
                 size += len(piece)
                 if size <= bytes_max:

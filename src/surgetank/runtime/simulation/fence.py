@@ -140,7 +140,7 @@ def _is_ours(frame: FrameType | None) -> bool:
 
 
 def _refuse(name: str) -> NoReturn:
-    raise FenceError(f"virtual time has no {name}: use the Clock or Chance port")
+    raise FenceError(f"virtual time has no {name}; time and chance come from ports")
 
 
 class _CalendarType(type):

@@ -106,7 +106,7 @@ class Network:
 
     @property
     def in_service(self) -> int:
-        """Requests that handlers are at work on, whether anybody waits for them or not."""
+        """Requests being handled or answered, whether anybody waits for them or not."""
         return len(self._serving)
 
     def serve(self, host: str, handler: Handler, *, body_bytes_max: int = BODY_BYTES_MAX) -> None:

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
+from math import inf
 from typing import NamedTuple
 
 from surgetank.core.errors import DependencyError, DependencyTimeoutError
@@ -61,10 +62,20 @@ class Pipe:
         if is_broken:
             self.end(latency_s=link.latency_s, is_broken=True)
             return False
+        while self._loop.time() < self._wire_free_at and not self.is_closed:
+            await self._pause(until=self._wire_free_at)
         while self._buffered_bytes > BUFFER_BYTES and not self.is_closed:
-            self._writer = self._loop.create_future()
-            await self._writer
+            await self._pause(until=inf)
         return not self.is_closed
+
+    async def _pause(self, *, until: float) -> None:
+        """Let the writer wait for the wire or the reader."""
+        self._writer = writer = self._loop.create_future()
+        timer = self._loop.call_at(until, wake, writer)
+        try:
+            await writer
+        finally:
+            timer.cancel()
 
     def end(self, *, latency_s: float, is_broken: bool = False) -> None:
         """Say that no more comes: the whole body did, or the connection broke."""

@@ -143,7 +143,7 @@ class TokenBroker:
         self._timeouts = Timeouts(connect_s=policy.connect_s, read_s=policy.fetch_s)
         self._log = structlog.get_logger(__name__)
 
-    def keys(self) -> tuple[Key, ...]:
+    def held(self) -> tuple[Key, ...]:
         """The keys held, oldest first; at most `keys_max`."""
         return tuple(self._slots)
 
@@ -327,12 +327,15 @@ class TokenBroker:
 
     async def _fetch(self, key: Key, slot: _Slot, permit: Permit) -> None:
         self.counts.fetches += 1
-        report = outcome.cut_off(reason="fetch abandoned")
+        report: Outcome | None = None
         try:
             brought, report = await self._call(key)
             self._settle(key, slot, brought, report)
         finally:
-            self._permits.report(permit, report)
+            if report is None:  # We broke it off ourselves: nothing is learnt.
+                self._permits.give_back(permit)
+            else:
+                self._permits.report(permit, report)
             slot.fetch = None
             self._wake()
 

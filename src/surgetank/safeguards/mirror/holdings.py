@@ -127,7 +127,7 @@ class Holdings:
         held.entry, held.ask_at = entry, ask_at
         if entry.checked_at >= held.noted_at + CONFIRMATION_NOTED_EVERY_S:
             held.noted_at = entry.checked_at
-            await self._write(partial(self.store.write_entry, entry))
+            await self._note(held)
 
     def is_use_due(self, held: Held) -> bool:
         """Note a use in memory; say whether it is time to call `note_use`."""
@@ -137,7 +137,7 @@ class Holdings:
     async def note_use(self, held: Held) -> None:
         """Note a use on disk."""
         held.entry = replace(held.entry, used_at=held.used_at)
-        await self._write(partial(self.store.write_entry, held.entry))
+        await self._note(held)
 
     async def remove(self, url: str) -> bool:
         """Forget a copy; say whether there was one."""
@@ -160,6 +160,12 @@ class Holdings:
             await self._drop_damaged(entry.digest, error)
             return None
         return Response(head.status, head.headers, body[head.start : head.stop])
+
+    async def _note(self, held: Held) -> None:
+        async with self._changing:
+            # By now it may have been replaced or removed; its record must not come back.
+            if self._index.get(held.entry.url) is held:
+                await self._write(partial(self.store.write_entry, held.entry))
 
     async def _make_room(self, entry: Entry) -> bool:
         victims = self._index.make_room(entry, now=self._clock.now())

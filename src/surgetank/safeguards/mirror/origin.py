@@ -99,7 +99,7 @@ class Origin:
             headers["if-none-match"] = etag
         request = Request.to("GET", resource.url, headers=headers)
         intake = Intake(self._store, self._blocking)
-        report = outcome.cut_off(reason="fetch abandoned")
+        report: Outcome | None = None
         try:
             fetched, report = await self._read(request, resource, intake, bytes_max)
         finally:
@@ -113,9 +113,12 @@ class Origin:
         granted = self._permits.ask([rule.dependency], lane=lane)
         return granted if isinstance(granted, Refusal) else granted[0]
 
-    def report(self, permit: Permit, report: Outcome) -> None:
-        """Give a permit back."""
-        self._permits.report(permit, report)
+    def report(self, permit: Permit, report: Outcome | None) -> None:
+        """Say how the call of a permit ended, or None when we broke it off ourselves."""
+        if report is None:
+            self._permits.give_back(permit)
+        else:
+            self._permits.report(permit, report)
 
     def judge(self, response: Response) -> Outcome:
         """What a response says about its dependency."""

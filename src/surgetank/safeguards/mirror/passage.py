@@ -13,7 +13,7 @@ from surgetank.control import outcome
 from surgetank.core.errors import DependencyError, DependencyTimeoutError
 from surgetank.core.http import Request, Response, Timeouts
 from surgetank.core.ports import HttpClient
-from surgetank.core.value import Permit
+from surgetank.core.value import Outcome, Permit
 from surgetank.safeguards.mirror.origin import Origin, body_of, relayable
 from surgetank.safeguards.mirror.policy import MirrorPolicy
 
@@ -34,24 +34,29 @@ class Passage:
         self._head: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._pieces: asyncio.Queue[bytes | DependencyError | None] = asyncio.Queue()
         self._room = asyncio.Semaphore(PIECES_AHEAD)
+        self._is_called = False
 
     async def run(self, request: Request, permit: Permit) -> None:
         """Read the origin; to be run as a task, which never fails."""
         reason: str | None = "passage abandoned"
-        report = outcome.cut_off(reason="passage abandoned")
+        report: Outcome | None = None
         fetch_s = self._policy.fetch_s
         try:
             async with asyncio.timeout(fetch_s), self._places:
                 await self._pump(request)
-            reason, report = None, self._origin.judge(self._head.result())
+            reason = None
         except TimeoutError:
             reason = f"no whole answer in {fetch_s:g} s"
-            report = outcome.timed_out(waited_s=fetch_s)
+            if self._is_called and not self._head.done():
+                report = outcome.timed_out(waited_s=fetch_s)
         except DependencyTimeoutError as error:
             reason, report = str(error), outcome.timed_out(waited_s=self._policy.read_s)
         except DependencyError as error:
             reason, report = str(error), outcome.cut_off(reason=str(error))
         finally:
+            if report is None and self._head.done():
+                # The origin did answer; whose fault it is that the body did not end is unknown.
+                report = self._origin.judge(self._head.result())
             self._origin.report(permit, report)
             self._end(reason)
 
@@ -67,6 +72,7 @@ class Passage:
     async def _pump(self, request: Request) -> None:
         policy = self._policy
         timeouts = Timeouts(connect_s=policy.connect_s, read_s=policy.read_s)
+        self._is_called = True
         async with self._http.stream(request, timeouts=timeouts) as response:
             self._head.set_result(Response(response.status, relayable(response.headers)))
             async for piece in body_of(response):

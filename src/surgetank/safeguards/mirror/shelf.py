@@ -55,10 +55,7 @@ class Shelf:
         Raises:
             IntegrityError: It is gone or damaged.
         """
-        try:
-            file = await self._blocking.run(partial(self._store.open_object, entry.digest))
-        except OSError as error:
-            raise IntegrityError(f"body {entry.digest} does not open: {error}") from error
+        file = await self._open(entry.digest)
         try:
             signature = await self._blocking.run(partial(sign, file))
             if self._checked.get(entry.digest) != signature:
@@ -71,9 +68,9 @@ class Shelf:
         """The bytes from `start` up to `stop` of a checked body.
 
         Raises:
-            IntegrityError: It was replaced by a shorter file meanwhile; the body is then cut.
+            IntegrityError: It was deleted or cut short meanwhile; the client sees a cut body.
         """
-        file = await self._blocking.run(partial(self._store.open_object, digest))
+        file = await self._open(digest)
         try:
             while start < stop:
                 want = min(PIECE_BYTES, stop - start)
@@ -105,6 +102,12 @@ class Shelf:
         body = self._memory.pop(digest, None)
         if body is not None:
             self._memory_bytes -= len(body)
+
+    async def _open(self, digest: str) -> FileIO:
+        try:
+            return await self._blocking.run(partial(self._store.open_object, digest))
+        except OSError as error:
+            raise IntegrityError(f"body {digest} does not open: {error}") from error
 
     async def _hash(self, file: FileIO, entry: Entry) -> None:
         digest = sha256()

@@ -38,6 +38,7 @@ class GovernedPermits:
         clock: Clock,
         chance: Chance,
         changed: Callable[[Dependency, Phase, float], None] | None = None,
+        dependencies_max: int = DEPENDENCIES_MAX,
     ) -> None:
         """Know nothing yet.
 
@@ -47,7 +48,9 @@ class GovernedPermits:
             clock: The time.
             chance: For shares below one, and for jitter.
             changed: Told each change of a breaker's phase, and when, after it was logged.
+            dependencies_max: Governors begun at the most.
         """
+        self._dependencies_max = dependencies_max
         self._default = default
         self._policies = dict(policies or {})
         self._clock = clock
@@ -62,7 +65,7 @@ class GovernedPermits:
         """Ask to call all of `dependencies`, in order; see `core.ports.Permits`.
 
         Raises:
-            QueueFullError: more than `DEPENDENCIES_MAX` dependencies; name fewer.
+            QueueFullError: more than `dependencies_max` dependencies were named.
         """
         now = self._clock.now()
         taken: dict[Dependency, Governor] = {}
@@ -105,8 +108,8 @@ class GovernedPermits:
     def _governor(self, dependency: Dependency, *, now: float) -> Governor:
         state = self._governors.get(dependency)
         if state is None:
-            if len(self._governors) >= DEPENDENCIES_MAX:
-                raise QueueFullError(f"{DEPENDENCIES_MAX} dependencies are governed already")
+            if len(self._governors) >= self._dependencies_max:
+                raise QueueFullError(f"{self._dependencies_max} dependencies are governed already")
             policy = self._policies.get(dependency, self._default)
             state = governor.start(policy, dependency=dependency, now=now)
             self._governors[dependency] = state

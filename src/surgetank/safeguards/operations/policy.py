@@ -51,5 +51,5 @@ class OperationsPolicy:
             self.keep_s,
             self.save_retry_s,
         )
-        if min(counts) < 1 or not min(spans_s) > 0 or not self.close_s >= 0:
+        if min(counts) < 1 or not all(span_s > 0 for span_s in spans_s) or not self.close_s >= 0:
             raise InvalidInputError(f"out of range: {self}")

@@ -284,10 +284,13 @@ class Operations:
         advances = list[Advance]()
         for flight in flights:
             advance = self._engine.advance(flight.record, flight.leave, now=now, is_entering=True)
-            if advance.refusal is not None and advance.record.queue == queue:
+            if advance.record.queue != queue:
+                advances.append(advance)
+            else:
+                assert advance.refusal is not None, "who stays in its queue was refused"
+            if advance.refusal is not None:
                 self._note_queue(queue, flight.record.run_at)
                 return advances, advance.refusal
-            advances.append(advance)
         return advances, None
 
     async def _save(self, flights: list[Flight], advances: list[Advance]) -> int:

@@ -1,0 +1,113 @@
+"""The result of a drill: `surgetank/drill-result/v1`, a plain JSON object.
+
+Quantiles are nearest-rank over seeds; a value that is null (never) sorts last.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from math import ceil
+from typing import Any
+
+from surgetank.rehearsal.drill.metrics import Metrics
+from surgetank.rehearsal.drill.outage import Outage
+from surgetank.rehearsal.drill.play import Run
+from surgetank.rehearsal.drill.verdict import judge
+from surgetank.rehearsal.scenario.schema import Milestone, Scenario, Seat
+
+SCHEMA = "surgetank/drill-result/v1"
+QUANTILES = {"median": 0.5, "p5": 0.05, "p95": 0.95}
+
+
+def build_result(scenario: Scenario, runs: Sequence[Run]) -> dict[str, Any]:
+    """Put the runs of one drill together, judged."""
+    names = [name for name in scenario.variants if any(run.variant == name for run in runs)]
+    variants = {name: _variant(scenario, name, runs) for name in names}
+    expectations = judge(scenario, runs)
+    is_met = all(one["met"] for one in expectations)
+    return {
+        "schema": SCHEMA,
+        "scenario": scenario.name,
+        "scale": scenario.scale,
+        "seeds": sorted({run.seed for run in runs}),
+        "variants": variants,
+        "milestones": [_milestone(scenario, one, runs) for one in scenario.published],
+        "sensitivity": [],
+        "expectations": expectations,
+        "verdict": "met" if is_met else "not_met",
+    }
+
+
+def quantile(values: Iterable[float | None], share: float) -> float | None:
+    """The nearest-rank quantile; None counts as larger than any number, and may be the answer."""
+    ranked = sorted(values, key=lambda value: (value is None, value or 0.0))
+    return ranked[max(1, ceil(share * len(ranked))) - 1] if ranked else None
+
+
+def instant(at: float) -> str:
+    """An instant as UTC text, to the second."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def milestone_at(run: Run, measure: str) -> float | None:
+    """When a measure of `published` came about in one run; None when it did not."""
+    what, _, region = measure.partition("@")
+    service, _, edge = what.partition(".")
+    found: Sequence[Outage] = (
+        run.outages.identity.get(region, []) if service.startswith("identity")
+        else run.outages.provisioning
+    )
+    longest = max(found, key=lambda one: one.end_at - one.start_at, default=None)
+    if longest is None:
+        return None
+    if edge == "start":
+        return longest.start_at
+    return longest.end_at if longest.is_over else None
+
+
+def _variant(scenario: Scenario, name: str, runs: Sequence[Run]) -> dict[str, Any]:
+    mine = sorted((run for run in runs if run.variant == name), key=lambda run: run.seed)
+    variant = scenario.variants[name]
+    return {
+        "title": variant.title,
+        "seat": variant.seat.value,
+        "share": variant.share,
+        "seeds": {
+            str(run.seed): {"trace_hash": run.trace_hash, "metrics": run.metrics} for run in mine
+        },
+        "summary": summarise([run.metrics for run in mine]),
+    }
+
+
+def summarise(metrics: Sequence[Metrics]) -> dict[str, Any]:
+    """Median, p5 and p95 of each metric; of a mapping, key by key."""
+    return {name: _summary([one[name] for one in metrics]) for name in metrics[0]}
+
+
+def _summary(values: Sequence[Any]) -> dict[str, Any]:
+    mappings = [value for value in values if isinstance(value, Mapping)]
+    if mappings:
+        keys = sorted({key for mapping in mappings for key in mapping})
+        return {key: _summary([mapping.get(key) for mapping in mappings]) for key in keys}
+    return {name: quantile(values, share) for name, share in QUANTILES.items()}
+
+
+def _milestone(scenario: Scenario, one: Milestone, runs: Sequence[Run]) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "name": one.name,
+        "published": instant(one.at.timestamp()),
+        "source": one.source,
+        "median": None,
+        "p5": None,
+        "p95": None,
+        "kind": "scripted" if one.measure == "scripted" else "emerged",
+    }
+    if one.measure == "scripted":
+        return row
+    if one.calibrates:
+        row["kind"] = "calibrated"
+    nobody = [run for run in runs if scenario.variants[run.variant].seat is Seat.NOBODY]
+    times = [milestone_at(run, one.measure) for run in nobody]
+    for name, share in QUANTILES.items():
+        at = quantile(times, share)
+        row[name] = None if at is None else instant(at)
+    return row

@@ -1,0 +1,66 @@
+"""A drill: many runs of one scenario, side by side, spread over processes."""
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+
+from surgetank.core.errors import InvalidInputError
+from surgetank.rehearsal.drill.play import Run, play
+from surgetank.rehearsal.scenario.schema import Scenario
+
+SEEDS_MAX = 1_000
+JOBS_MAX = 256
+
+
+def drill(
+    scenario: Scenario,
+    *,
+    variants: Sequence[str],
+    seeds: Sequence[int],
+    jobs: int,
+    on_run: Callable[[Run], None],
+    prepare: Callable[[], None],
+) -> list[Run]:
+    """Play every variant with every seed.
+
+    Args:
+        scenario: What happens.
+        variants: Names, each in the scenario; at least one.
+        seeds: At least one, at most `SEEDS_MAX`.
+        jobs: Processes, from 1 to `JOBS_MAX`; 1 plays in this one.
+        on_run: Told of each run as it ends, in the order they end.
+        prepare: Called once in each process before its first run: sets up its logging.
+
+    Returns:
+        The runs, by variant and then by seed, as asked for.
+
+    Raises:
+        InvalidInputError: A variant is unknown, or a number is out of range.
+    """
+    unknown = [name for name in variants if name not in scenario.variants]
+    if unknown:
+        known = ", ".join(scenario.variants)
+        raise InvalidInputError(f"{scenario.name} has no variant {unknown[0]!r}; it has: {known}")
+    if not 1 <= len(seeds) <= SEEDS_MAX or not 1 <= jobs <= JOBS_MAX or not variants:
+        raise InvalidInputError(f"from 1 to {SEEDS_MAX} seeds and 1 to {JOBS_MAX} jobs")
+    pairs = [(variant, seed) for variant in variants for seed in seeds]
+    if jobs == 1:
+        prepare()
+        return [_reported(play(scenario, variant, seed=seed), on_run) for variant, seed in pairs]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(pairs)), mp_context=context, initializer=prepare) as pool:
+        futures: list[Future[Run]] = [
+            pool.submit(play, scenario, variant, seed=seed) for variant, seed in pairs
+        ]
+        try:
+            for future in as_completed(futures):
+                on_run(future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        return [future.result() for future in futures]
+
+
+def _reported(run: Run, on_run: Callable[[Run], None]) -> Run:
+    on_run(run)
+    return run
