@@ -1,13 +1,21 @@
 import asyncio
 import gc
+import sys
 import threading
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
 
 from surgetank.core.errors import DeadlockError, FenceError, SimulationError
 from surgetank.runtime.simulation.clock import VirtualClock
-from surgetank.runtime.simulation.loop import Scheduling, VirtualLoop, run, yield_once
+from surgetank.runtime.simulation.loop import (
+    COLLECT_EVERY_STEPS,
+    Scheduling,
+    VirtualLoop,
+    run,
+    yield_once,
+)
 
 
 async def nothing() -> None:
@@ -61,6 +69,8 @@ def test_a_cancelled_call_is_not_made(scheduling: Scheduling) -> None:
             entry.cancel()
             entry.cancel()
             assert entry.cancelled()
+            assert len({entry, entry, loop.call_soon(list[str]().clear)}) == 2
+            assert repr(entry).startswith("<Entry at=")
         await VirtualClock(loop).sleep_until(2.0)
         return made
 
@@ -321,6 +331,31 @@ def test_runs_follow_one_another_and_start_afresh() -> None:
         return loop.time(), VirtualClock(loop).now(), task.get_name()
 
     assert [run(main, start_at=5.0) for _ in range(3)] == [(0.0, 5.0, "task-2")] * 3
+
+
+def test_garbage_is_collected_at_counted_steps() -> None:
+    class Knot:
+        def __init__(self) -> None:
+            self.myself = self
+
+    async def main(loop: VirtualLoop) -> bool:
+        knot = weakref.ref(Knot())
+        assert knot() is not None
+        for _ in range(COLLECT_EVERY_STEPS + 2):
+            await yield_once()
+        del loop
+        return knot() is None
+
+    assert run(main)
+
+
+def test_who_asks_the_process_to_end_is_heard() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        loop.call_soon(sys.exit, 3)
+        await loop.create_future()
+
+    with pytest.raises(SystemExit, match="3"):
+        run(main)
 
 
 def test_an_error_of_the_program_comes_out_as_it_is() -> None:

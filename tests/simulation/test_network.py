@@ -270,22 +270,57 @@ def test_a_place_given_to_one_who_leaves_goes_to_the_next() -> None:
     async def story(site: Site) -> list[float]:
         client, ends = site.network.client("other", connections_max=1), list[float]()
 
-        async def send(*, stay_s: float) -> None:
-            async with asyncio.timeout(stay_s):
-                await client.send(Request.to("GET", "http://server/"), timeouts=TIMEOUTS)
+        async def send() -> None:
+            await client.send(Request.to("GET", "http://server/"), timeouts=TIMEOUTS)
             ends.append(site.loop.time())
+            if len(ends) == 1:
+                tasks[1].cancel()  # it was given the place in this very step
 
-        results = await asyncio.gather(
-            send(stay_s=9), send(stay_s=1.0), send(stay_s=0.5), send(stay_s=9),
-            return_exceptions=True,
-        )  # fmt: skip
-        assert [type(result) for result in results] == [
-            type(None), TimeoutError, TimeoutError, type(None),
-        ]  # fmt: skip
-        await send(stay_s=9)
+        tasks = [asyncio.create_task(send()) for _ in range(3)]
+        await asyncio.wait(tasks)
+        assert tasks[1].cancelled()
+        await send()
         return ends
 
     assert play(story) == [1.0, 2.0, 3.0]
+
+
+def test_a_body_that_comes_as_its_caller_leaves_is_let_go() -> None:
+    async def story(site: Site) -> tuple[bool, int]:
+        task = asyncio.create_task(site.get())
+        await site.wait(1.1)
+        site.loop.call_at(1.4, task.cancel)  # after the head, which is due then too
+        await asyncio.wait([task])
+        await site.wait(0.1)
+        return task.cancelled(), site.network.in_service
+
+    assert play(story, Link(latency_s=0.2, bytes_per_s=1e6)) == (True, 0)
+
+
+def test_a_bare_answer_has_no_body_on_a_slow_link_either() -> None:
+    async def story(site: Site) -> Response:
+        return await site.client.send(Request.to("HEAD", "http://server/"), timeouts=TIMEOUTS)
+
+    slow = Link(bytes_per_s=1_000.0)
+    assert play(story, slow) == Response(200, {"content-length": "10000"}, b"")
+
+
+def test_a_length_that_is_wrong_is_a_defect() -> None:
+    async def wrong(_: Request) -> Response:
+        return Response(200, {"content-length": "9"}, b"four")
+
+    async def right(_: Request) -> Response:
+        return Response(200, {"content-length": "4"}, b"four")
+
+    async def story(site: Site) -> list[str]:
+        site.network.serve("wrong", wrong)
+        site.network.serve("right", right)
+        with pytest.raises(DependencyError, match="ended early"):
+            await site.get("http://wrong/")
+        assert (await site.get("http://right/")).body == b"four"
+        return site.network.defects
+
+    assert "content-length says 9, the body has 4" in play(story)[0]
 
 
 def test_a_sender_waits_for_a_reader_who_is_far_behind() -> None:

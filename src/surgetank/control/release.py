@@ -46,6 +46,9 @@ IDLE_HALF_LIFE_S = 300.0
 """An unused rate halves in that time, towards the start rate. Source: the idea of RFC 7661."""
 RAMP_RESULTS = 10.0
 """Results that allow a full step of the ramp; fewer allow the root of their share of one."""
+RAMP_BRAKE = 0.5
+"""One interval whose latency is that share of the target above the baseline stops the growth,
+before the median of three has seen it."""
 DELIVERED_MIN = 0.4
 """On congestion the delivered rate is taken as at least this share of the rate: few results may
 understate it."""
@@ -263,7 +266,8 @@ def _ramp(state: Release, interval: Interval, p: Parameters) -> Release:
     """Multiply until the first sign of delay."""
     if state.queue_delay_s > state.target_s:
         return _drain_from(state, interval, p, least=KNEE_MIN, ratio=KNEE_RATIO)
-    if not _is_wanted(state, interval):
+    is_rising = interval.latency_low_s > state.base_s + RAMP_BRAKE * state.target_s
+    if is_rising or not _is_wanted(state, interval):
         return state
     weight = min(1.0, (interval.ok + interval.bad) / RAMP_RESULTS) ** 0.5
     rate = state.rate_per_s
@@ -303,8 +307,10 @@ def _drain(state: Release, interval: Interval, p: Parameters) -> Release:
         return cruising._replace(
             integral_per_s=rate_per_s, ceiling_per_s=state.integral_per_s, growth=CRUISE_GAIN
         )
+    is_growing = state.base_s + state.queue_delay_s > (1.0 + STANDING_WOBBLE) * state.standing_s
+    is_due = now - state.since_at > DRAIN_PERIOD_S * _stretch(interval)
     state = _watch_standing(state, now=now)
-    if now - state.since_at <= DRAIN_PERIOD_S * _stretch(interval):
+    if not (is_due or is_growing):
         return state
     rate_per_s = max(trickle_rate(state, p), p.drain_ratio * state.rate_per_s)
     return state._replace(

@@ -17,8 +17,9 @@ from surgetank.control.evidence import RESULTS_MIN, Interval
 
 WEIGHT_RESULTS = 8.0
 """An interval of that many results has half the say in a smoothed rate; noise of a third."""
-FRESH_RESULTS = 48.0
-"""The same for the rate of fresh, which changes with the hour and not with our decisions."""
+FRESH_RESULTS = 100.0
+"""The same for the rate of fresh, which changes with the hour and not with our decisions. It is
+learnt only without delay: in a queue, backlog crowds fresh out of the answers."""
 NOISE_TARGET = 3.0
 """The target is at least that many times the latency's usual wobble."""
 SERVICES_TARGET = 4.0
@@ -154,8 +155,6 @@ def sense(state: Release, interval: Interval, p: Parameters) -> Release:
     """Update what is learnt: errors, latency, rates. Decides nothing; peers use it too."""
     results = interval.ok + interval.bad
     weight = results / (results + WEIGHT_RESULTS)
-    slow_weight = results / (results + FRESH_RESULTS)
-    fresh_ok = interval.ok - interval.backlog_ok
     error_ratio = interval.bad / results
     expected = results * max(BAD_RATIO_MIN, state.error_floor)
     is_failing = interval.bad >= max(RESULTS_MIN, expected + BAD_SPREAD * math.sqrt(expected))
@@ -169,7 +168,6 @@ def sense(state: Release, interval: Interval, p: Parameters) -> Release:
             is_failing=int(is_failing),
             error_floor=min(FLOOR_MAX, error_floor),
             delivered_per_s=delivered,
-            fresh_per_s=_mix(state.fresh_per_s, fresh_ok / interval.span_s, slow_weight),
             backlog_at=interval.ended_at if is_busy else state.backlog_at,
         ),
         interval,
@@ -178,7 +176,11 @@ def sense(state: Release, interval: Interval, p: Parameters) -> Release:
     if is_failing or seen.mode == Mode.TRICKLE or seen.queue_delay_s > seen.target_s:
         return seen
     kept = state.healthy_per_s * 0.5 ** (interval.span_s / HEALTHY_HALF_LIFE_S)
-    return seen._replace(healthy_per_s=max(kept, delivered))
+    fresh_per_s = (interval.ok - interval.backlog_ok) / interval.span_s
+    return seen._replace(
+        healthy_per_s=max(kept, delivered),
+        fresh_per_s=_mix(state.fresh_per_s, fresh_per_s, results / (results + FRESH_RESULTS)),
+    )
 
 
 def _is_quiet(state: Release, p: Parameters, *, now: float) -> bool:

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from surgetank import __version__
-from surgetank.app.cli import config
+from surgetank.app.cli import config, drill
 from surgetank.app.cli.output import print_json, report_error, report_interrupt
 from surgetank.app.cli.status import ExitStatus
 
@@ -22,6 +22,8 @@ HELP = """Rehearse a cloud control-plane outage, then ride it out with the same 
 
 \b
 First commands:
+  surgetank drill azure-2026-02            the outage of February 2026, with and without us
+  surgetank drill azure-2026-02 --seed 1 --variant nobody --report page.html
   surgetank config schema                  what a configuration file may say
   surgetank config check surgetank.toml    say all that is wrong with one, before it runs
   surgetank config explain mirror          what a key does, its unit and its default
@@ -65,6 +67,7 @@ def _build() -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback()(_root)
+    drill.register(app)
     config.register(app)
     return app
 

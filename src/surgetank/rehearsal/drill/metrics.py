@@ -12,6 +12,9 @@ from surgetank.rehearsal.scenario.schema import Scenario
 Value = float | None | dict[str, float]
 Metrics = dict[str, Value]
 
+SCRIPTED = "scripted"
+"""The measure of a milestone that the scenario itself brings about."""
+IDENTITY = "identity_outage"
 DRAINED_RATIO = 0.01
 """A backlog is drained at this share of its peak."""
 
@@ -43,6 +46,19 @@ def find_outages(scenario: Scenario, ledger: Ledger) -> Outages:
     return Outages(find(creates(ledger.wanted, end_at=end_at)), identity)
 
 
+def milestone_at(found: Outages, measure: str) -> float | None:
+    """When a measure of `published` came about: an edge of the longest outage, or None."""
+    what, _, region = measure.partition("@")
+    service, _, edge = what.partition(".")
+    spans = found.identity.get(region, []) if service == IDENTITY else found.provisioning
+    longest = max(spans, key=lambda one: one.end_at - one.start_at, default=None)
+    if longest is None:
+        return None
+    if edge == "start":
+        return longest.start_at
+    return longest.end_at if longest.is_over else None
+
+
 def measure(
     scenario: Scenario, world: World, ledger: Ledger, found: Outages, series: Series
 ) -> Metrics:
@@ -68,6 +84,7 @@ def measure(
         "retry_amplification": _ratio(ledger.counts["calls"], ledger.counts["steps"]),
         "wasted_ratio": _ratio(world.wasted_s, work_s),
         "fresh_success_ratio": _fresh_ratio(ledger.wanted, end_at=end_at),
+        "published_error_s": _published_errors_s(scenario, found),
         "own_operations_submitted": len(own),
         "own_fresh_success_ratio": _fresh_ratio(own, end_at=end_at),
         "own_provisioning_outage_s": _sampled_outage_s(creates(own, end_at=end_at), scenario),
@@ -76,6 +93,16 @@ def measure(
         ),
         "requests_handled": world.network.handled,
     }
+
+
+def _published_errors_s(scenario: Scenario, found: Outages) -> dict[str, float]:
+    """Emergent less published time by milestone; one that did not come about is left out."""
+    errors_s: dict[str, float] = {}
+    for one in scenario.published:
+        at = None if one.measure == SCRIPTED else milestone_at(found, one.measure)
+        if at is not None:
+            errors_s[one.name] = at - one.at.timestamp()
+    return errors_s
 
 
 def _is_good_first(one: Wanted) -> bool:

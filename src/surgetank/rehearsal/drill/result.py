@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import Any
 
-from surgetank.rehearsal.drill.metrics import Metrics
-from surgetank.rehearsal.drill.outage import Outage
+from surgetank.rehearsal.drill.metrics import SCRIPTED, Metrics, milestone_at
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.verdict import judge
 from surgetank.rehearsal.scenario.schema import Milestone, Scenario, Seat
@@ -48,22 +47,6 @@ def instant(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def milestone_at(run: Run, measure: str) -> float | None:
-    """When a measure of `published` came about in one run; None when it did not."""
-    what, _, region = measure.partition("@")
-    service, _, edge = what.partition(".")
-    found: Sequence[Outage] = (
-        run.outages.identity.get(region, []) if service.startswith("identity")
-        else run.outages.provisioning
-    )
-    longest = max(found, key=lambda one: one.end_at - one.start_at, default=None)
-    if longest is None:
-        return None
-    if edge == "start":
-        return longest.start_at
-    return longest.end_at if longest.is_over else None
-
-
 def _variant(scenario: Scenario, name: str, runs: Sequence[Run]) -> dict[str, Any]:
     mine = sorted((run for run in runs if run.variant == name), key=lambda run: run.seed)
     variant = scenario.variants[name]
@@ -99,14 +82,14 @@ def _milestone(scenario: Scenario, one: Milestone, runs: Sequence[Run]) -> dict[
         "median": None,
         "p5": None,
         "p95": None,
-        "kind": "scripted" if one.measure == "scripted" else "emerged",
+        "kind": SCRIPTED if one.measure == SCRIPTED else "emerged",
     }
-    if one.measure == "scripted":
+    if one.measure == SCRIPTED:
         return row
     if one.calibrates:
         row["kind"] = "calibrated"
     nobody = [run for run in runs if scenario.variants[run.variant].seat is Seat.NOBODY]
-    times = [milestone_at(run, one.measure) for run in nobody]
+    times = [milestone_at(run.outages, one.measure) for run in nobody]
     for name, share in QUANTILES.items():
         at = quantile(times, share)
         row[name] = None if at is None else instant(at)

@@ -137,6 +137,16 @@ class Fleet(_Part):
     patience_s: Positive | None = None
     """Seconds after which its owner no longer wants it."""
 
+    @model_validator(mode="after")
+    def _has_its_times(self) -> "Fleet":
+        needed = ["retry_s", "patience_s"]
+        if self.kind != "token_readers":
+            needed.append("deadline_s")
+        missing = [name for name in needed if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"{self.kind} needs {', '.join(missing)}")
+        return self
+
 
 class PolicyFault(_Part):
     """A remediation job with a stale list: sets `allowBlobPublicAccess` to false."""
@@ -247,7 +257,10 @@ class Milestone(_Part):
     name: str
     at: datetime
     source: str
-    measure: str
+    measure: Annotated[
+        str,
+        Field(pattern=r"^(scripted|provisioning_outage\.(start|end)|identity_outage\.(start|end)@.+)$"),
+    ]
     """`scripted`, `provisioning_outage.start`, or `identity_outage.start@REGION` (or `.end`)."""
     calibrates: bool = False
     """A figure was set so that this one fits: it proves nothing."""
@@ -284,6 +297,10 @@ class Scenario(_Part):
                 raise ValueError(f"expect: no such variant: {expectation.variant}")
             if expectation.region is not None and expectation.region not in self.cloud.regions:
                 raise ValueError(f"expect: no such region: {expectation.region}")
+        for milestone in self.published:
+            region = milestone.measure.partition("@")[2]
+            if region and region not in self.cloud.regions:
+                raise ValueError(f"published: no such region: {region}")
         if not self.start < self.end:
             raise ValueError("end must be after start")
         return self

@@ -40,8 +40,9 @@ STEPS_LIMIT = 200_000_000
 """About ten minutes of a processor; a drill of 80,000 requests takes some two million."""
 DEFECTS_LIMIT = 100
 """Defects kept for the message; one is enough to fail a run."""
+COLLECT_EVERY_STEPS = 500_000
+"""Some second of a processor: a drill leaves a few thousand objects in cycles by then."""
 _PURGE_AT = 1_000  # Cancelled timers that are cheaper to keep than to sweep.
-_COLLECT_EVERY_STEPS = 500_000  # A drill leaves some 50 KB of cycles in 10,000 steps.
 _WIND_UP_ROUNDS = 10  # Tasks that make tasks as they are cancelled get this many chances.
 
 
@@ -220,7 +221,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _run_once(self) -> None:
         """Run until stopped: the whole of it here, as one call for each batch costs a tenth."""
         ready, here_limit, shuffle = self._ready, self._steps_per_instant_limit, self._shuffle
-        steps_here, check_at = 0, min(self.steps + _COLLECT_EVERY_STEPS, self._steps_limit)
+        steps_here, check_at = 0, min(self.steps + COLLECT_EVERY_STEPS, self._steps_limit)
         while not self._stopping:
             if not ready:
                 self._advance()
@@ -239,7 +240,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if self.steps > check_at:
                 if self.steps > self._steps_limit:
                     self._fail_spinning(f"{self.steps} steps by {self._now} s: over the limit")
-                check_at = min(self.steps + _COLLECT_EVERY_STEPS, self._steps_limit)
+                check_at = min(self.steps + COLLECT_EVERY_STEPS, self._steps_limit)
                 gc.collect()
 
     def _run_batch(self, batch: int) -> None:

@@ -36,6 +36,8 @@ from surgetank.runtime.simulation.loop import (
 )
 from surgetank.runtime.simulation.pipe import Pipe, WholeBody, close, collect
 
+__all__ = ["InMemoryHttpClient", "Link", "Network"]  # `Link`: who lays one asks here
+
 BODY_BYTES_MAX = 1 << 20
 """What a server takes of a request's body; more is answered 413."""
 CONNECTIONS_MAX = 100

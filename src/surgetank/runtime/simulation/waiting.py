@@ -59,10 +59,8 @@ def _describe_future(waiter: object) -> str:
             return "its next turn"
         case asyncio.Task():
             return f"task {waiter.get_name()!r}"
-        case asyncio.Future():
-            return "a future that nobody has set"
         case _:
-            return repr(waiter)
+            return "a future that nobody has set"
 
 
 def _frames(awaitable: object) -> list[FrameType]:
