@@ -30,6 +30,7 @@ SLOW_RATIO = 0.25
 ANSWER_S = 0.05
 OK = Outcome(OutcomeKind.OK)
 ENDINGS = {kind: Outcome(kind) for kind in OutcomeKind}
+Event = tuple[float, int, Callable[[], None]]
 
 
 @dataclass(slots=True)
@@ -56,11 +57,11 @@ class World:
     fresh_ok: int = 0
     fresh_asked: int = 0
     is_slow: bool = False
-    waiting: list[int] = field(default_factory=list)
-    queue: deque[Call | None] = field(default_factory=deque)
+    waiting: list[int] = field(default_factory=list[int])
+    queue: deque[Call | None] = field(default_factory=deque["Call | None"])
     is_serving: bool = False
     wake_at: float = -1.0
-    events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list["Event"])
     count: int = 0
     chance: random.Random = field(init=False)
     governed: governor.Governor = field(init=False)

@@ -102,6 +102,13 @@ def test_the_few_latencies_kept_span_a_busy_interval(latencies_s: list[float]) -
     assert evidence.stride == max(1, len(latencies_s) // LATENCIES_LIMIT)
 
 
+def test_no_more_latencies_are_kept_than_the_limit() -> None:
+    evidence = gathered("." * 3 * LATENCIES_LIMIT)
+    assert len(evidence.latencies) == LATENCIES_LIMIT
+    after = evidences.close(evidence, now=101.0, late_s=math.inf)[1]
+    assert after.stride == 3
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"samples_min": 2}, {"interval_s_min": 0.0}, {"interval_s_min": 2.0, "interval_s_max": 1.0}],

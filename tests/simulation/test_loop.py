@@ -236,6 +236,23 @@ def test_open_generators_are_closed_in_the_order_they_were_begun() -> None:
     assert closed == ["c", "a", "b"]
 
 
+def test_a_generator_that_is_let_go_is_closed_as_the_run_goes_on() -> None:
+    closed: list[float] = []
+
+    async def count(loop: VirtualLoop) -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            closed.append(loop.time())
+
+    async def main(loop: VirtualLoop) -> None:
+        assert await anext(count(loop)) == 1
+        await VirtualClock(loop).sleep_until(9.0)
+
+    run(main)
+    assert closed == [0.0]
+
+
 def test_a_callback_that_fails_fails_the_run() -> None:
     async def main(loop: VirtualLoop) -> None:
         loop.call_soon(dict[str, str]().__getitem__, "missing")
@@ -341,9 +358,9 @@ def test_garbage_is_collected_at_counted_steps() -> None:
     async def main(loop: VirtualLoop) -> bool:
         knot = weakref.ref(Knot())
         assert knot() is not None
-        for _ in range(COLLECT_EVERY_STEPS + 2):
-            await yield_once()
-        del loop
+        loop.steps += COLLECT_EVERY_STEPS
+        await yield_once()
+        await yield_once()
         return knot() is None
 
     assert run(main)

@@ -238,10 +238,13 @@ def test_a_host_can_be_served_again_after_it_stopped_but_not_twice() -> None:
 def test_replies_to_those_who_left_are_counted() -> None:
     async def story(site: Site) -> tuple[int, int, int]:
         tasks = [asyncio.create_task(site.get()) for _ in range(3)]
+        told: list[Response] = []
+        site.network.on_abandoned = told.append
         await site.wait(0.5)
         tasks[0].cancel()
         assert site.network.in_service == 3
         await asyncio.wait(tasks)
+        assert [response.body for response in told] == [BODY]
         return site.network.handled, site.network.abandoned, site.network.in_service
 
     assert play(story) == (3, 1, 0)

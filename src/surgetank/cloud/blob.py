@@ -36,9 +36,9 @@ class Account:
 
     name: str
     access: AccountAccess = AccountAccess()
-    containers: dict[str, ContainerAccess] = field(default_factory=dict)
+    containers: dict[str, ContainerAccess] = field(default_factory=dict[str, ContainerAccess])
     refused: int = 0
-    _blobs: dict[str, Blob] = field(default_factory=dict)
+    _blobs: dict[str, Blob] = field(default_factory=dict[str, Blob])
     _requests: int = 0
 
     @property

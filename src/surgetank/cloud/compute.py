@@ -37,7 +37,7 @@ class Agent(Protocol):
 class _Machine:
     agent: Agent
     ready_at: float
-    extensions: set[str] = field(default_factory=set)
+    extensions: set[str] = field(default_factory=set[str])
 
 
 class _Ended(NamedTuple):
@@ -60,13 +60,13 @@ class Compute:
     """Seconds from allocation until a machine's agent runs."""
     start_agent: Callable[[str], Agent]
     """Called once for each machine, with its name."""
-    effects: Counter[str] = field(default_factory=Counter)
+    effects: Counter[str] = field(default_factory=Counter[str])
     """How often each extension came into place on each machine; above 1 is a duplicate."""
     idle_polls: int = 0
     """Polls that were spared by waiting: what a client without `Prefer` would have made."""
-    _groups: dict[str, list[_Machine]] = field(default_factory=dict)
-    _runs: dict[str, _LongRun] = field(default_factory=dict)
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _groups: dict[str, list[_Machine]] = field(default_factory=dict[str, list[_Machine]])
+    _runs: dict[str, _LongRun] = field(default_factory=dict[str, _LongRun])
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     @property
     def host(self) -> str:

@@ -3,8 +3,12 @@
 A balancer spreads calls over nodes. Each node works through its own queue, first come first
 served, and does the work of callers who have gone, because it cannot know. A queue that stays
 long is memory that stays full: the node crashes, loses its queue, comes back cold and slow, and
-meets the same storm. The others meanwhile carry its load. Nothing here is scripted: a scenario
-sets sizes and times, and an outage is what comes of them.
+meets the same storm. The others meanwhile carry its load. To the balancer a crashed node looks
+idle, and draws calls to their loss until the next health check. Nothing here is scripted: a
+scenario sets sizes and times, and an outage is what comes of them.
+
+Simplified: a call that is lost in a crash is answered when its own answer would have come, checks
+happen as calls arrive, and a call keeps the speed that its node had when it came.
 
 A replica of 1:1000 keeps real answer times and serves a thousandth of the rate: a worker answers
 after `service_s` and is free for the next call after `occupied_s`, which is that much longer.
@@ -14,6 +18,7 @@ are a scenario's.
 """
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import NamedTuple
 
 from surgetank.control.admission import Admission
@@ -21,13 +26,16 @@ from surgetank.core.errors import InvalidInputError
 from surgetank.core.ports import Chance, Clock
 from surgetank.core.value import Lane
 
+NODES_MAX = 1_000
+"""Nodes of one station: each call looks at all of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationPolicy:
     """Size and physics of a station; raises `InvalidInputError` if out of range."""
 
     nodes: int
-    """Nodes at the start; at least 1."""
+    """Nodes at the start; from 1 to `NODES_MAX`."""
     rate_per_s: float
     """Calls that all starting nodes together serve when warm; above 0."""
     service_s: float = 0.2
@@ -35,28 +43,40 @@ class StationPolicy:
     spread_ratio: float = 0.5
     """Work of one call varies evenly by this share around its mean; from 0 to below 1."""
     queue_s_max: float = 60.0
-    """Seconds of warm work that a node's queue holds; a call beyond is refused with 503."""
+    """When a node's queue takes longer than these seconds to empty, the next call is refused: 503."""
     reject_cost_ratio: float = 0.1
-    """Work of refusing a call as a share of serving it: parsing and TLS are not free."""
+    """Work of refusing a call as a share of serving it: parsing and TLS are not free, at the door
+    (429) or beyond it (503), and need no warm caches. 0 or more."""
     pressure_s: float = 30.0
-    """A queue longer than this, in seconds of warm work, is memory pressure."""
+    """A queue that takes longer than these seconds to empty is memory pressure."""
     crash_after_s: float = 60.0
-    """Mean seconds under pressure until a node crashes; infinite for never."""
+    """Mean seconds under pressure until a node crashes, each time from half to one and a half of
+    it; infinite for never."""
     restart_s: float = 120.0
-    """Seconds from a crash until the node serves again."""
+    """Seconds from a crash until the node serves again; 0 or more."""
     warm_s: float = 300.0
-    """Seconds that a started node takes to full speed."""
+    """Seconds that a started node takes to full speed; 0 or more."""
     cold_ratio: float = 0.3
     """Speed of a node that has just started, as a share of full speed; above 0, at most 1."""
     health_period_s: float = 15.0
-    """Seconds between the balancer's checks of each node."""
+    """Least seconds between the balancer's checks, each of all nodes; 0 or more."""
     unhealthy_s: float = 45.0
-    """A queue longer than this fails a check: the balancer then sends the node nothing."""
+    """A queue that takes longer than these seconds to empty fails a check: the balancer then sends
+    the node nothing, whatever becomes of the others."""
 
     def __post_init__(self) -> None:
-        if self.nodes < 1 or not self.rate_per_s > 0 or not 0 < self.cold_ratio <= 1:
-            raise InvalidInputError(f"out of range: {self}")
-        if not 0 <= self.spread_ratio < 1 or self.queue_s_max <= 0 or self.service_s < 0:
+        spans_s = (self.service_s, self.restart_s, self.warm_s, self.health_period_s)
+        bounds = (self.reject_cost_ratio, self.pressure_s, self.crash_after_s, self.unhealthy_s)
+        is_sound = (
+            1 <= self.nodes <= NODES_MAX
+            and self.rate_per_s > 0
+            and 0 <= self.spread_ratio < 1
+            and 0 < self.cold_ratio <= 1
+            and self.queue_s_max > 0
+            and all(0 <= span_s < inf for span_s in spans_s)
+            and all(bound >= 0 for bound in bounds)
+        )
+        if not is_sound:
             raise InvalidInputError(f"out of range: {self}")
 
     @property
@@ -76,8 +96,9 @@ class Turned(NamedTuple):
     """The call was not served."""
 
     status: int
-    """502 lost in a crash, 503 no room or no node, 429 refused by admission."""
+    """502 lost in a crash, 503 no room, no node or turned away, 429 refused by admission."""
     retry_after_s: float | None = None
+    """Seconds after which admission lets the caller ask again; None when nothing was said."""
 
 
 @dataclass(slots=True)
@@ -98,11 +119,16 @@ class StationCounts:
     """What a station did since it was built."""
 
     served: int = 0
+    """Calls whose work was done."""
     lost: int = 0
+    """Calls that were in a node when it crashed, or were sent to it before anybody knew."""
     refused: int = 0
+    """Calls without room or without a node, and those that admission refused."""
     turned_away: int = 0
+    """Calls that operators kept from the nodes."""
     crashes: int = 0
     work_s: float = 0.0
+    """Seconds of a warm node's time in the calls that were served."""
 
 
 @dataclass(slots=True)
@@ -118,7 +144,7 @@ class Station:
     slowdown: float = 1.0
     """A fault's factor on work; 1 is none."""
     counts: StationCounts = field(default_factory=StationCounts)
-    _nodes: list[_Node] = field(default_factory=list)
+    _nodes: list[_Node] = field(default_factory=list[_Node])
     _check_at: float = 0.0
 
     def __post_init__(self) -> None:
@@ -137,6 +163,9 @@ class Station:
         if node is None:
             self.counts.refused += 1
             return Turned(503)
+        if now < node.down_until:
+            self.counts.lost += 1
+            return Turned(502)
         refusal = self._refusal(node, lane=lane, now=now)
         if refusal is not None:
             return refusal
@@ -156,7 +185,13 @@ class Station:
         return Served(work_s)
 
     def scale_out(self, nodes: int) -> None:
-        """Add `nodes` cold nodes, in rotation at once."""
+        """Add `nodes` cold nodes, in rotation at once.
+
+        Raises:
+            InvalidInputError: `nodes` is below 1, or there would be more than `NODES_MAX`.
+        """
+        if not 1 <= nodes <= NODES_MAX - len(self._nodes):
+            raise InvalidInputError(f"cannot add {nodes} nodes to {len(self._nodes)}")
         now = self.clock.now()
         self._nodes += [_Node(started_at=now, free_at=now) for _ in range(nodes)]
 
@@ -185,13 +220,14 @@ class Station:
         return self.policy.cold_ratio + (1.0 - self.policy.cold_ratio) * warmth
 
     def _choose(self, now: float) -> _Node | None:
-        """The least busy node in rotation; the check may have missed that it crashed since."""
+        """The node in rotation that looks least busy; None when all are out.
+
+        A crashed node has nothing in flight: until a check it looks idle, and it is chosen.
+        """
         nodes = [node for node in self._nodes if node.is_in_rotation]
         if not nodes:
             return None
-        chosen = min(nodes, key=lambda node: node.free_at)
-        # A balancer learns of a crash at its next check: until then calls are sent to their loss.
-        return None if now < chosen.down_until else chosen
+        return min(nodes, key=lambda node: now if now < node.down_until else node.free_at)
 
     def _refusal(self, node: _Node, *, lane: Lane, now: float) -> Turned | None:
         queue_s = max(0.0, node.free_at - now)
@@ -199,15 +235,18 @@ class Station:
             chance = self.chance.random()
             retry_at = self.admission.decide(wait_s=queue_s, lane=lane, now=now, chance=chance)
             if retry_at is not None:
-                self.counts.refused += 1
-                return Turned(429, retry_at - now)
+                return self._refuse(node, Turned(429, retry_at - now), now)
         if queue_s > self.policy.queue_s_max:
-            self.counts.refused += 1
-            cost_s = self.policy.occupied_s * self.policy.reject_cost_ratio
-            node.free_at += cost_s
-            self._feel_pressure(node, now)
-            return Turned(503)
+            return self._refuse(node, Turned(503), now)
         return None
+
+    def _refuse(self, node: _Node, turned: Turned, now: float) -> Turned:
+        """Spend what refusing costs."""
+        self.counts.refused += 1
+        cost_s = self.policy.occupied_s * self.policy.reject_cost_ratio
+        node.free_at = max(now, node.free_at) + cost_s
+        self._feel_pressure(node, now)
+        return turned
 
     def _feel_pressure(self, node: _Node, now: float) -> None:
         if node.free_at - now <= self.policy.pressure_s:

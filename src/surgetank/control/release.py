@@ -307,7 +307,8 @@ def _drain(state: Release, interval: Interval, p: Parameters) -> Release:
         return cruising._replace(
             integral_per_s=rate_per_s, ceiling_per_s=state.integral_per_s, growth=CRUISE_GAIN
         )
-    is_growing = state.base_s + state.queue_delay_s > (1.0 + STANDING_WOBBLE) * state.standing_s
+    latency_s = state.base_s + state.queue_delay_s
+    is_growing = 0 < (1.0 + STANDING_WOBBLE) * state.standing_s < latency_s
     is_due = now - state.since_at > DRAIN_PERIOD_S * _stretch(interval)
     state = _watch_standing(state, now=now)
     if not (is_due or is_growing):

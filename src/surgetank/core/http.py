@@ -31,9 +31,7 @@ class Request(NamedTuple):
     scheme: str = "http"
 
     @classmethod
-    def to(
-        cls, method: str, url: str, *, headers: Headers = NO_HEADERS, body: bytes = b""
-    ) -> Self:
+    def to(cls, method: str, url: str, *, headers: Headers = NO_HEADERS, body: bytes = b"") -> Self:
         """Build a request for an absolute http or https URL.
 
         Raises:

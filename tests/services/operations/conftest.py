@@ -1,5 +1,6 @@
 """Operations in virtual time: a store in memory, calls that end as told, permits that refuse."""
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -164,6 +165,9 @@ class World:
     """Step and arguments of every call, in order."""
     call_s: float = 0.1
     workers: list[Operations] = field(default_factory=list[Operations])
+    running: dict[Operations, asyncio.Task[None]] = field(
+        default_factory=dict[Operations, "asyncio.Task[None]"]
+    )
 
     def worker(self, name: str = "w1", *, behind_s: float = 0.0) -> Operations:
         """Start a worker on the store, perhaps with a clock that is behind."""
@@ -178,8 +182,15 @@ class World:
             worker=name,
         )
         self.workers.append(service)
-        self.loop.create_task(service.run(), name=name)
+        self.running[service] = self.loop.create_task(service.run(), name=name)
         return service
+
+    def kill(self, service: Any) -> None:
+        """Stop everything that a worker does, as a power cut would."""
+        self.workers.remove(service)
+        self.running.pop(service).cancel()
+        for flight in service._engine.flights.values():
+            flight.task.cancel()
 
     async def do(self, call: StepCall) -> ActionResult:
         """End as scripted for the step, else well."""
@@ -230,7 +241,7 @@ def play() -> Play:
             async with _world(loop, open_max, policy) as world:
                 await main(world)
 
-        run(whole, start_at=START_AT, steps_per_instant_limit=20000)
+        run(whole, start_at=START_AT)
 
     return play
 

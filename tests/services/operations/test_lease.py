@@ -15,15 +15,6 @@ New = Callable[..., NewOperation]
 OK = ActionResult(Outcome(OutcomeKind.OK))
 
 
-def kill(world: Any, worker: Any) -> None:
-    """Stop everything a worker does, as a power cut would."""
-    for flight in worker._engine.flights.values():
-        flight.task.cancel()
-    worker._is_closing = True
-    worker._wake.set()
-    world.workers.remove(worker)
-
-
 @pytest.mark.parametrize(
     ("is_repeatable", "state", "calls"),
     [(True, OperationState.SUCCEEDED, 2), (False, OperationState.UNKNOWN, 1)],
@@ -37,7 +28,7 @@ def test_a_call_cut_off_by_a_crash_is_repeated_only_if_it_may_be(
         new = new_operation("k", "vm", vm={"is_repeatable": is_repeatable})
         receipt = await first.submit(new)
         await world.pass_s(1)
-        kill(world, first)
+        world.kill(first)
         world.worker("w2")
         record = await world.ended(receipt.id)
         assert (record.state, len(world.calls)) == (state, calls)
@@ -52,7 +43,7 @@ def test_a_finished_step_is_not_run_by_who_takes_over(play: Play, new_operation:
         world.call_s = 5
         receipt = await first.submit(new_operation("k", "vm", "disk", disk={"is_repeatable": True}))
         await world.pass_s(6)
-        kill(world, first)
+        world.kill(first)
         world.worker("w2")
         await world.ended(receipt.id)
         assert [step for step, _ in world.calls] == ["vm", "disk", "disk"]
@@ -66,11 +57,11 @@ def test_crashes_in_one_step_spend_its_tries(play: Play, new_operation: New) -> 
         first = world.worker("w0")
         receipt = await first.submit(new_operation("k", "vm", vm={"is_repeatable": True}))
         await world.pass_s(1)
-        kill(world, first)
+        world.kill(first)
         for number in range(1, 4):
             worker = world.worker(f"w{number}")
             await world.pass_s(61)
-            kill(world, worker)
+            world.kill(worker)
         assert await world.state(receipt.id) is OperationState.FAILED
         assert len(world.calls) == 3
 
@@ -84,7 +75,7 @@ def test_an_optional_step_that_crashes_its_workers_is_owed(play: Play, new_opera
         step = {"is_repeatable": True, "is_optional": True}
         receipt = await first.submit(new_operation("k", "agent", agent=step))
         await world.pass_s(1)
-        kill(world, first)
+        world.kill(first)
         world.worker("w1")
         await world.pass_s(64)
         record = await world.store.read(receipt.id)
@@ -100,6 +91,19 @@ def test_leases_of_long_calls_are_renewed(play: Play, new_operation: New) -> Non
         receipt = await first.submit(new_operation("k", "vm"))
         assert (await world.ended(receipt.id)).state is OperationState.SUCCEEDED
         assert len(world.calls) == 1
+
+    play(main, scan_s=3_600)
+
+
+def test_a_lease_that_cannot_be_renewed_does_not_make_the_worker_spin(
+    play: Play, new_operation: New
+) -> None:
+    async def main(world: Any) -> None:
+        worker = world.worker()
+        receipt = await worker.submit(new_operation("k", "vm", "disk"))
+        await world.pass_s(0.05)
+        world.store.fails_until = world.clock.now() + 900
+        assert (await world.ended(receipt.id)).state is OperationState.SUCCEEDED
 
     play(main)
 
@@ -154,7 +158,7 @@ def test_a_saved_checkpoint_is_gone_on_from_even_where_the_step_may_not_be_repea
         first = world.worker("w1")
         receipt = await first.submit(new_operation("k", "vm"))
         await world.pass_s(100)
-        kill(world, first)
+        world.kill(first)
         world.worker("w2")
         assert (await world.ended(receipt.id)).state is OperationState.SUCCEEDED
         assert seen == ["", "https://management/operations/7"]
@@ -239,7 +243,7 @@ def test_a_clock_that_starts_earlier_after_a_restart_only_waits(
         world.script("vm", OutcomeKind.BLOCKED)
         receipt = await first.submit(new_operation("k", "vm"))
         await world.pass_s(1)
-        kill(world, first)
+        world.kill(first)
         world.worker("w2", behind_s=100)
         record = await world.ended(receipt.id)
         assert record.state is OperationState.SUCCEEDED

@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from json import dumps
 from pathlib import Path
@@ -38,14 +38,18 @@ VariantOption = Annotated[
 ]
 SeedsOption = Annotated[
     int | None,
-    typer.Option("--seeds", metavar="N", min=1, max=SEEDS_MAX, help=f"Seeds 1 to N; {SEEDS} if unsaid."),
+    typer.Option(
+        "--seeds", metavar="N", min=1, max=SEEDS_MAX, help=f"Seeds 1 to N; {SEEDS} if unsaid."
+    ),
 ]
 SeedOption = Annotated[
     int | None, typer.Option("--seed", metavar="S", min=0, help="Replay this seed alone.")
 ]
 JobsOption = Annotated[
     int | None,
-    typer.Option("--jobs", metavar="N", min=1, max=JOBS_MAX, help="Processes; one a core if unsaid."),
+    typer.Option(
+        "--jobs", metavar="N", min=1, max=JOBS_MAX, help="Processes; one a core if unsaid."
+    ),
 ]
 JsonOption = Annotated[
     str | None, typer.Option("--json", metavar="PATH|-", help="Write the result as JSON.")
@@ -109,12 +113,16 @@ def _drill(
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[Run], None]]:
+def _progress(total: int) -> Generator[Callable[[Run], None]]:
     """Show how many runs have ended, on standard error and only to people."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     screen = Console(stderr=True)
     with Progress(
-        *columns, TimeElapsedColumn(), console=screen, transient=True, disable=not screen.is_terminal
+        *columns,
+        TimeElapsedColumn(),
+        console=screen,
+        transient=True,
+        disable=not screen.is_terminal,
     ) as progress:
         task = progress.add_task("playing", total=total)
 

@@ -44,12 +44,12 @@ class Ledger:
 
     clock: Clock
     trace: Trace
-    wanted: list[Wanted] = field(default_factory=list)
+    wanted: list[Wanted] = field(default_factory=list[Wanted])
     tokens: dict[str, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
-    own_tokens: list[Attempt] = field(default_factory=list)
+    own_tokens: list[Attempt] = field(default_factory=list[Attempt])
     token_tries: dict[str, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
-    reads: list[Attempt] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
+    reads: list[Attempt] = field(default_factory=list[Attempt])
+    counts: Counter[str] = field(default_factory=Counter[str])
     waiting: int = 0
     """Operations of orchestrators without a governor that wait to be tried again."""
 

@@ -8,16 +8,16 @@ import json
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
+from surgetank.cloud.client import TokenClient
 from surgetank.core.operation import NewOperation, OperationState, Step
 from surgetank.core.ports import Chance, Clock
-from surgetank.cloud.client import TokenClient
 from surgetank.rehearsal.drill.ledger import Fate, Ledger, Wanted
 from surgetank.rehearsal.drill.orchestrator import Orchestrator
 from surgetank.rehearsal.drill.protection import CONNECTIONS_MAX, Protection
 from surgetank.rehearsal.drill.request import StepRequest, steps_of
 from surgetank.rehearsal.drill.world import VERSION, World
 from surgetank.rehearsal.scenario.fleet import arrivals, is_in_share
-from surgetank.rehearsal.scenario.schema import Fleet, Scenario, Seat, Variant
+from surgetank.rehearsal.scenario.schema import Creates, Fleet, Readers, Scenario, Seat, Variant
 from surgetank.runtime.simulation.chance import stream
 from surgetank.safeguards.operations.record import Record, identify
 
@@ -42,15 +42,17 @@ class Load:
     ledger: Ledger
     clock: Clock
     seed: int
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     async def run(self) -> None:
         """Let everything arrive."""
         async with asyncio.TaskGroup() as group:
             for fleet in self.scenario.fleet:
-                feed = self._feed_readers if fleet.kind == "token_readers" else self._feed_creates
                 for region in self.scenario.cloud.regions:
-                    group.create_task(feed(fleet, region))
+                    if isinstance(fleet, Creates):
+                        group.create_task(self._feed_creates(fleet, region))
+                    else:
+                        group.create_task(self._feed_readers(fleet, region))
 
     async def settle(self) -> None:
         """Enter what the stores say of every operation that the safeguards took on."""
@@ -60,8 +62,7 @@ class Load:
             operations = self.protection.operations[wanted.region]
             _settle(wanted, await operations.get(identify(wanted.key)))
 
-    async def _feed_creates(self, fleet: Fleet, region: str) -> None:
-        assert fleet.deadline_s and fleet.patience_s, f"{fleet.name}: checked by the schema"
+    async def _feed_creates(self, fleet: Creates, region: str) -> None:
         here = self.world.regions[region]
         orchestrator = self._orchestrator(fleet, region)
         for index, at in enumerate(self._arrivals(fleet, region)):
@@ -100,7 +101,7 @@ class Load:
         )
         await self.protection.operations[wanted.region].submit(new)
 
-    async def _feed_readers(self, fleet: Fleet, region: str) -> None:
+    async def _feed_readers(self, fleet: Readers, region: str) -> None:
         count = max(1, round(fleet.nodes * self.scenario.cloud.regions[region].size))
         nodes = [self._reader(region, f"node-{region}-{number}", number) for number in range(count)]
         own = self._reader(region, f"own-{region}", None)
@@ -119,9 +120,8 @@ class Load:
             self.protection.covered.add(name)
         return self.world.token_client(region, name, is_own=number is None)
 
-    async def _read(self, client: TokenClient, fleet: Fleet, chance: Chance) -> None:
+    async def _read(self, client: TokenClient, fleet: Readers, chance: Chance) -> None:
         """A process on a node asks for a token, and starts again when it got none."""
-        assert fleet.retry_s and fleet.patience_s, f"{fleet.name}: checked by the schema"
         gives_up_at = self.clock.now() + fleet.patience_s
         is_again = False
         while not await client.get("resource-0", is_again=is_again):
@@ -132,8 +132,7 @@ class Load:
                 return
             await self.clock.sleep_until(retry_at)
 
-    def _orchestrator(self, fleet: Fleet, region: str) -> Orchestrator:
-        assert fleet.retry_s and fleet.patience_s, f"{fleet.name}: checked by the schema"
+    def _orchestrator(self, fleet: Creates, region: str) -> Orchestrator:
         return Orchestrator(
             http=self.world.network.client(
                 f"orchestrator.{region}", connections_max=CONNECTIONS_MAX

@@ -66,7 +66,9 @@ def measure(
     end_at = scenario.end.timestamp()
     own = [one for one in ledger.wanted if one.is_own]
     fates = [one.fate for one in ledger.wanted]
-    effects = (effect for here in world.regions.values() for effect in here.compute.effects.values())
+    effects = (
+        effect for here in world.regions.values() for effect in here.compute.effects.values()
+    )
     work_s = sum(here.station.counts.work_s for here in world.regions.values())
     return {
         "operations_submitted": len(ledger.wanted),
@@ -115,7 +117,9 @@ def _fresh_ratio(wanted: Iterable[Wanted], *, end_at: float) -> float | None:
     done = [
         one
         for one in due
-        if one.fate is Fate.SUCCEEDED and one.ended_at is not None and one.ended_at <= one.deadline_at
+        if one.fate is Fate.SUCCEEDED
+        and one.ended_at is not None
+        and one.ended_at <= one.deadline_at
     ]
     return _ratio(len(done), len(due))
 

@@ -100,6 +100,4 @@ async def _play(
     found = find_outages(scenario, ledger)
     metrics = measure(scenario, world, ledger, found, series)
     await protection.running.close()
-    return Run(
-        variant_name, seed, trace.digest(), metrics, found, timeline.acted, series
-    )
+    return Run(variant_name, seed, trace.digest(), metrics, found, timeline.acted, series)

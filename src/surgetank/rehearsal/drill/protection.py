@@ -1,15 +1,14 @@
 """The safeguards of one variant: who is covered, and the real services that cover them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from surgetank.control import peer
-from surgetank.control.governor import GovernorPolicy
 from surgetank.control.backoff import BackoffPolicy
 from surgetank.control.evidence import EvidencePolicy
+from surgetank.control.governor import GovernorPolicy
 from surgetank.control.release import ReleasePolicy
-from surgetank.control.signal import Law
 from surgetank.core.http import Timeouts
 from surgetank.core.ports import Clock
 from surgetank.core.value import dependency
@@ -34,6 +33,9 @@ CONNECTIONS_MAX = 10_000
 STEP_S_MAX = 4 * 3600.0
 """Longest step: a machine whose six tokens are each tried six times against time-outs."""
 
+LOOK_S = 600.0
+"""Between steps of the peers' ramps: a replica of 1:1000 shows too little in their usual minute."""
+
 
 @dataclass(frozen=True, slots=True)
 class CountedAction:
@@ -41,7 +43,7 @@ class CountedAction:
 
     action: Action
     ledger: Ledger
-    _seen: set[tuple[str, str]] = field(default_factory=set)
+    _seen: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     async def __call__(self, call: StepCall, /) -> ActionResult:
         """Make the call."""
@@ -64,11 +66,11 @@ class Protection:
     directory: Path
     """For stores and copies; removed after the run."""
     running: Running = field(default_factory=Running)
-    covered: set[str] = field(default_factory=set)
+    covered: set[str] = field(default_factory=set[str])
     """Names of the operations and nodes under the safeguards."""
-    operations: dict[str, Operations] = field(default_factory=dict)
-    permits: dict[str, GovernedPermits] = field(default_factory=dict)
-    _brokers: set[str] = field(default_factory=set)
+    operations: dict[str, Operations] = field(default_factory=dict[str, Operations])
+    permits: dict[str, GovernedPermits] = field(default_factory=dict[str, GovernedPermits])
+    _brokers: set[str] = field(default_factory=set[str])
 
     async def open(self, world: World) -> None:
         """Start what serves a whole region."""
@@ -170,17 +172,17 @@ class Protection:
             rate_per_s_unlearnt=0.01,
         )
         evidence = EvidencePolicy(samples_min=6, interval_s_max=300.0)
-        laws: dict[str, Law] = {
-            "adaptive": learning,
-            "steps": peer.Steps(learning=learning, step_s=600.0),
-            "doubling": peer.Doubling(learning=learning, double_s=600.0, halve_s=100.0),
-            "sdk": peer.Sdk(),
-        }
-        assert self.variant.release is not None, "asked for only where a release was named"
-        law = laws[self.variant.release]
-        if self.variant.release == "sdk":
-            return GovernorPolicy(breaker=None, budget=None, law=law, lost_s=STEP_S_MAX)
-        return GovernorPolicy(law=law, evidence=evidence, lost_s=STEP_S_MAX)
+        ours = GovernorPolicy(law=learning, evidence=evidence, lost_s=STEP_S_MAX)
+        match self.variant.release:
+            case "steps":
+                return replace(ours, law=peer.Steps(learning=learning, step_s=LOOK_S))
+            case "doubling":
+                law = peer.Doubling(learning=learning, double_s=LOOK_S, halve_s=LOOK_S / 6)
+                return replace(ours, law=law)
+            case "sdk":
+                return replace(ours, law=peer.Sdk(), breaker=None, budget=None)
+            case _:
+                return ours
 
 
 OPERATIONS = OperationsPolicy(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from surgetank.core.value import Dependency, dependency
-from surgetank.rehearsal.scenario.schema import Fleet
+from surgetank.rehearsal.scenario.schema import Creates
 
 _GROUP = "/subscriptions/00000000/resourceGroups/drill/providers/Microsoft.Compute"
 _KINDS = {"machine": "virtualMachines", "scale_set": "virtualMachineScaleSets"}
@@ -22,7 +22,7 @@ class StepRequest(NamedTuple):
 
 
 def steps_of(
-    fleet: Fleet, name: str, *, region: str, host: str, manifest_url: str, version: str
+    fleet: Creates, name: str, *, region: str, host: str, manifest_url: str, version: str
 ) -> tuple[StepRequest, ...]:
     """Create machines, install an extension on each, then let each fetch its tokens."""
     url = f"http://{host}{_GROUP}/{_KINDS[fleet.kind]}/{name}"
@@ -43,5 +43,7 @@ def _extension(
     return _step(name, service, region, f"{url}/extensions/{name}", body)
 
 
-def _step(name: str, service: str, region: str, url: str, body: Mapping[str, object]) -> StepRequest:
+def _step(
+    name: str, service: str, region: str, url: str, body: Mapping[str, object]
+) -> StepRequest:
     return StepRequest(name, dependency(service, region), url, json.dumps(body))

@@ -3,12 +3,12 @@
 Quantiles are nearest-rank over seeds; a value that is null (never) sorts last.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from math import ceil
 from typing import Any
 
-from surgetank.rehearsal.drill.metrics import SCRIPTED, Metrics, milestone_at
+from surgetank.rehearsal.drill.metrics import SCRIPTED, Metrics, Value, milestone_at
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.verdict import judge
 from surgetank.rehearsal.scenario.schema import Milestone, Scenario, Seat
@@ -66,12 +66,13 @@ def summarise(metrics: Sequence[Metrics]) -> dict[str, Any]:
     return {name: _summary([one[name] for one in metrics]) for name in metrics[0]}
 
 
-def _summary(values: Sequence[Any]) -> dict[str, Any]:
-    mappings = [value for value in values if isinstance(value, Mapping)]
+def _summary(values: Sequence[Value]) -> dict[str, Any]:
+    mappings = [value for value in values if isinstance(value, dict)]
     if mappings:
         keys = sorted({key for mapping in mappings for key in mapping})
         return {key: _summary([mapping.get(key) for mapping in mappings]) for key in keys}
-    return {name: quantile(values, share) for name, share in QUANTILES.items()}
+    numbers = [value for value in values if not isinstance(value, dict)]
+    return {name: quantile(numbers, share) for name, share in QUANTILES.items()}
 
 
 def _milestone(scenario: Scenario, one: Milestone, runs: Sequence[Run]) -> dict[str, Any]:

@@ -15,14 +15,14 @@ EVERY_S = 60.0
 class Series:
     """Columns of equal length."""
 
-    at: list[float] = field(default_factory=list)
-    backlog: list[int] = field(default_factory=list)
+    at: list[float] = field(default_factory=list[float])
+    backlog: list[int] = field(default_factory=list[int])
     """Operations that wait to be tried (again)."""
-    refused_reads: list[int] = field(default_factory=list)
+    refused_reads: list[int] = field(default_factory=list[int])
     """Reads of artifacts refused in the minute, all regions."""
-    tokens_tried: dict[str, list[int]] = field(default_factory=dict)
+    tokens_tried: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     """Tries for tokens that ended in the minute, by region."""
-    tokens_failed: dict[str, list[int]] = field(default_factory=dict)
+    tokens_failed: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
 
 
 async def sample(

@@ -48,7 +48,9 @@ def drill(
         prepare()
         return [_reported(play(scenario, variant, seed=seed), on_run) for variant, seed in pairs]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(pairs)), mp_context=context, initializer=prepare) as pool:
+    with ProcessPoolExecutor(
+        min(jobs, len(pairs)), mp_context=context, initializer=prepare
+    ) as pool:
         futures: list[Future[Run]] = [
             pool.submit(play, scenario, variant, seed=seed) for variant, seed in pairs
         ]

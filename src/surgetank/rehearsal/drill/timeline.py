@@ -12,7 +12,7 @@ from surgetank.core.errors import ConfigError
 from surgetank.core.ports import Clock
 from surgetank.rehearsal.drill.ledger import Ledger
 from surgetank.rehearsal.drill.world import World
-from surgetank.rehearsal.scenario.schema import Entry, Repair, Scenario, ScaleOut, TrafficOff
+from surgetank.rehearsal.scenario.schema import Entry, Repair, ScaleOut, Scenario, TrafficOff
 
 _LOOK_EVERY_S = 60.0
 _RAMP_STEP_S = 60.0
@@ -58,7 +58,7 @@ class Timeline:
     world: World
     ledger: Ledger
     clock: Clock
-    acted: list[tuple[float, str, str]] = field(default_factory=list)
+    acted: list[tuple[float, str, str]] = field(default_factory=list[tuple[float, str, str]])
     """What was done: (instant, title, region)."""
 
     async def run(self) -> None:

@@ -55,10 +55,10 @@ class World:
     with_admission: bool
     names_of: Callable[[str, str], Names]
     """Names that a machine of (region, machine) resolves otherwise than the public network."""
-    own: set[str] = field(default_factory=set)
+    own: set[str] = field(default_factory=set[str])
     """Names of the operations that are yours."""
-    regions: dict[str, RegionWorld] = field(default_factory=dict)
-    _chances: dict[str, Random] = field(default_factory=dict)
+    regions: dict[str, RegionWorld] = field(default_factory=dict[str, RegionWorld])
+    _chances: dict[str, Random] = field(default_factory=dict[str, Random])
     wasted_s: float = 0.0
     """Seconds of station work whose answer nobody waited for."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from math import exp
 
 from surgetank.core.ports import Chance
-from surgetank.rehearsal.scenario.schema import Demand, Fleet, Region, Scenario
+from surgetank.rehearsal.scenario.schema import Creates, Demand, Fleet, Region, Scenario
 
 DAY_H = 24.0
 _STEP_S = 60.0
@@ -42,7 +42,7 @@ def arrivals(
     at = start_at
     while at < end_at:
         ratio = demand_ratio(demand, local_h=local_h(region, at=at + _STEP_S / 2))
-        now_per_s = rate_per_s * (ratio if fleet.follows_the_sun else 1.0)
+        now_per_s = rate_per_s * (ratio if isinstance(fleet, Creates) else 1.0)
         until = expected + now_per_s * _STEP_S
         while due < until:
             arrives_at = at + (due - expected) / now_per_s
@@ -62,6 +62,6 @@ def is_in_share(index: int, share: float) -> bool:
 def busiest_tokens_per_s(scenario: Scenario, region: Region) -> float:
     """Tokens a second that `region` wants at its busiest hour, every create at its first try."""
     return region.size * sum(
-        one.peak_per_s * (1 if one.kind == "token_readers" else one.instances * one.tokens)
+        one.peak_per_s * (one.instances * one.tokens if isinstance(one, Creates) else 1)
         for one in scenario.fleet
     )

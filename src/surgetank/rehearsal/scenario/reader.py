@@ -4,9 +4,12 @@ A number of the cloud, the fleet or the timeline is written `$name` and stands u
 A bare number there is refused: nobody could see whether it is sourced or assumed.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -16,12 +19,16 @@ from surgetank.core.errors import ConfigError
 from surgetank.rehearsal.scenario.schema import Scenario
 
 FILE_BYTES_MAX = 1 << 20
+NODES_MAX = 50_000
+"""Values in a file, aliases written out: a few lines of YAML can mean billions of them."""
+DEPTH_MAX = 20
 _SOURCED = ("own_share", "cloud", "fleet", "timeline")
+_LIBRARY = "surgetank.rehearsal.library"
 
 
 def library() -> list[str]:
     """Names of the incidents that ship with Surgetank, in order."""
-    files = resources.files("surgetank.rehearsal.library").iterdir()
+    files = resources.files(_LIBRARY).iterdir()
     return sorted(one.name.removesuffix(".yaml") for one in files if one.name.endswith(".yaml"))
 
 
@@ -32,19 +39,22 @@ def load(name_or_path: str) -> Scenario:
         ConfigError: There is no such file, or it says something that cannot be used.
     """
     if name_or_path in library():
-        file = resources.files("surgetank.rehearsal.library") / f"{name_or_path}.yaml"
+        file = resources.files(_LIBRARY) / f"{name_or_path}.yaml"
         return parse(file.read_text(encoding="utf-8"), file=f"{name_or_path}.yaml")
     path = Path(name_or_path)
     try:
         size = path.stat().st_size
         if size > FILE_BYTES_MAX:
-            raise ConfigError(
-                file=name_or_path, key="(file)", value=size, wanted=f"at most {FILE_BYTES_MAX} bytes"
-            )
+            wanted = f"at most {FILE_BYTES_MAX} bytes"
+            raise ConfigError(file=name_or_path, key="(size)", value=size, wanted=wanted)
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        wanted = f"a readable file, or one of: {', '.join(library())}"
-        raise ConfigError(file=name_or_path, key="(file)", value=str(error), wanted=wanted) from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        wanted = f"a readable file, or one of the library: {', '.join(library())}"
+        raise ConfigError(
+            file=name_or_path, key="(file)", value=str(error), wanted=wanted
+        ) from None
     return parse(text, file=name_or_path)
 
 
@@ -54,80 +64,107 @@ def parse(text: str, *, file: str) -> Scenario:
     Raises:
         ConfigError: With file and line, key, value and what would do.
     """
-    data = _yaml(text, file=file)
-    figures = data.get("figures")
-    if not isinstance(figures, dict):
-        raise ConfigError(file=file, key="figures", value=figures, wanted="a mapping of figures")
-    used: set[str] = set()
-    resolved = {
-        key: _resolve(value, figures, used, file=file, key=key) if key in _SOURCED else value
-        for key, value in data.items()
-    }
-    idle = sorted(set(figures) - used)
-    if idle:
-        raise ConfigError(
-            file=file, key=f"figures.{idle[0]}", value="unused", wanted="use it or remove it"
-        )
+    document = _Document(file, _yaml(text, file=file))
+    resolved = document.resolve()
     try:
         return Scenario.model_validate(resolved)
     except ValidationError as error:
         first = error.errors()[0]
-        line = _line(data, first["loc"])
-        raise ConfigError(
-            file=f"{file}:{line}" if line else file,
-            key=".".join(str(part) for part in first["loc"]) or "(file)",
-            value=first["input"] if not isinstance(first["input"], dict) else "...",
-            wanted=first["msg"],
-        ) from None
+        value = "(a mapping)" if isinstance(first["input"], dict) else first["input"]
+        raise document.error(first["loc"], value=value, wanted=first["msg"]) from None
+
+
+@dataclass(slots=True)
+class _Document:
+    """One file's content, as YAML gave it, with the lines where things stand."""
+
+    file: str
+    data: dict[str, Any]
+    nodes: int = 0
+    used: set[str] = field(default_factory=set[str])
+
+    def resolve(self) -> dict[str, Any]:
+        """Put the figures in place of their `$name`s, and check that each is used."""
+        figures = self._figures()
+        plain = {key: self._put(value, (key,), figures) for key, value in self.data.items()}
+        for name in figures:
+            if name not in self.used:
+                where = ("figures", name)
+                raise self.error(where, value="(unused)", wanted="use it, or remove it")
+        return plain
+
+    def error(self, where: Sequence[int | str], *, value: object, wanted: str) -> ConfigError:
+        """Name the file, the nearest line, the key, the value and what would do."""
+        line = self._line(where)
+        return ConfigError(
+            file=f"{self.file}:{line}" if line else self.file,
+            key=".".join(str(part) for part in where) or "(file)",
+            value=value,
+            wanted=wanted,
+        )
+
+    def _figures(self) -> dict[str, Any]:
+        figures = self.data.get("figures")
+        if not isinstance(figures, dict):
+            raise self.error(("figures",), value=figures, wanted="a mapping of figures")
+        return cast("dict[str, Any]", figures)
+
+    def _put(self, value: object, where: tuple[int | str, ...], figures: dict[str, Any]) -> Any:
+        self.nodes += 1
+        if self.nodes > NODES_MAX or len(where) > DEPTH_MAX:
+            wanted = f"at most {NODES_MAX} values, {DEPTH_MAX} deep, aliases written out"
+            raise self.error(where[:1], value="(too much)", wanted=wanted)
+        match value:
+            case dict():
+                parts = cast("dict[str, object]", value)
+                return {key: self._put(one, (*where, key), figures) for key, one in parts.items()}
+            case list():
+                items = cast("list[object]", value)
+                return [self._put(one, (*where, i), figures) for i, one in enumerate(items)]
+            case _ if where[0] in _SOURCED:
+                return self._figure(value, where, figures)
+            case _:
+                return value
+
+    def _figure(self, value: object, where: tuple[int | str, ...], figures: dict[str, Any]) -> Any:
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            wanted = "write the number under figures, with its source, and `$name` here"
+            raise self.error(where, value=value, wanted=wanted)
+        if not isinstance(value, str) or not value.startswith("$"):
+            return value
+        name = value[1:]
+        figure = figures.get(name)
+        if not isinstance(figure, dict) or "value" not in figure:
+            near = get_close_matches(name, figures, n=1)
+            hint = f"; did you mean ${near[0]}?" if near else ""
+            wanted = f"a figure named {name} with a value{hint}"
+            raise self.error(where, value=value, wanted=wanted)
+        self.used.add(name)
+        return cast("dict[str, Any]", figure)["value"]
+
+    def _line(self, where: Sequence[int | str]) -> int | None:
+        """The line on which the nearest part of `where` stands, from 1."""
+        line: int | None = None
+        data: Any = self.data
+        for part in where:
+            marks = getattr(getattr(data, "lc", None), "data", None)
+            if not marks or part not in marks:
+                break
+            line = int(marks[part][0]) + 1
+            data = data[part]
+        return line
 
 
 def _yaml(text: str, *, file: str) -> dict[str, Any]:
     try:
-        data = YAML(typ="rt").load(text)
+        data: Any = cast("Any", YAML(typ="rt")).load(text)
     except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise ConfigError(
-            file=f"{file}:{line}", key="(yaml)", value=error.problem, wanted="valid YAML"
-        ) from None
+        mark: Any = cast("Any", error).problem_mark
+        place = f"{file}:{mark.line + 1}" if mark else file
+        problem = str(cast("Any", error).problem)
+        raise ConfigError(file=place, key="(yaml)", value=problem, wanted="valid YAML") from None
     except (YAMLError, ValueError) as error:
         raise ConfigError(file=file, key="(yaml)", value=str(error), wanted="valid YAML") from None
     if not isinstance(data, dict):
         raise ConfigError(file=file, key="(file)", value=type(data).__name__, wanted="a mapping")
-    return data
-
-
-def _resolve(value: Any, figures: dict[str, Any], used: set[str], *, file: str, key: str) -> Any:
-    """Put the figures in place of their `$name`s."""
-    if isinstance(value, dict):
-        return {
-            name: _resolve(part, figures, used, file=file, key=f"{key}.{name}")
-            for name, part in value.items()
-        }
-    if isinstance(value, list):
-        return [
-            _resolve(part, figures, used, file=file, key=f"{key}.{index}")
-            for index, part in enumerate(value)
-        ]
-    if isinstance(value, str) and value.startswith("$"):
-        name = value[1:]
-        figure = figures.get(name)
-        if not isinstance(figure, dict) or "value" not in figure:
-            raise ConfigError(file=file, key=key, value=value, wanted=f"write figures.{name}")
-        used.add(name)
-        return figure["value"]
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        wanted = "write the number under figures, with its source, and `$name` here"
-        raise ConfigError(file=file, key=key, value=value, wanted=wanted)
-    return value
-
-
-def _line(data: Any, location: tuple[int | str, ...]) -> int | None:
-    """The line on which the nearest part of `location` stands, from 1."""
-    line: int | None = None
-    for part in location:
-        marks = getattr(getattr(data, "lc", None), "data", None)
-        if not marks or part not in marks:
-            break
-        line = marks[part][0] + 1
-        data = data[part]
-    return line
+    return cast("dict[str, Any]", data)

@@ -5,6 +5,7 @@ its source or the word that it is assumed: the reader puts them in place before 
 Times are UTC instants; seconds, ratios and counts otherwise, as the names say.
 """
 
+from collections.abc import Container, Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -30,14 +31,15 @@ class Figure(_Part):
     assumed: str | None = None
     """Why this number, where nobody published one."""
     range: tuple[float, float] | None = None
-    """The least and the most that it was varied over; required where it is assumed."""
+    """The least and the most that it may well be; required where it is assumed. A sensitivity run
+    moves it that far."""
 
     @model_validator(mode="after")
     def _is_sourced_or_assumed(self) -> "Figure":
         if (self.source is None) is (self.assumed is None):
             raise ValueError("write either `source` or `assumed`")
         if self.assumed is not None and self.range is None:
-            raise ValueError("an assumed figure needs the `range` it was varied over")
+            raise ValueError("an assumed figure needs the `range` that it may lie in")
         if self.range is not None and not self.range[0] <= self.value <= self.range[1]:
             raise ValueError("the value lies outside its own range")
         return self
@@ -115,37 +117,37 @@ class Cloud(_Part):
     """Seconds that a token lives."""
 
 
-class Fleet(_Part):
-    """One kind of load."""
-
+class _Fleet(_Part):
     name: str
-    kind: Literal["machine", "scale_set", "token_readers"]
     peak_per_s: Positive
-    """Operations (or token calls) a second at the busiest hour of a region of size 1."""
+    """Operations, or calls, a second at the busiest hour of a region of size 1."""
+    retry_s: Positive
+    """Seconds after which what failed is tried again where no governor says otherwise."""
+    patience_s: Positive
+    """Seconds after which nobody wants it any more."""
+
+
+class Creates(_Fleet):
+    """Machines, or scale sets, that somebody wants; demand follows the local time of day."""
+
+    kind: Literal["machine", "scale_set"]
+    tokens: Count
+    """Tokens that each machine needs before it serves."""
+    deadline_s: Positive
+    """An operation is fresh, and counts as a success, when done within this time."""
     instances: Count = 1
     """Machines of one operation."""
-    tokens: Count = 1
-    """Tokens that each machine needs before it serves."""
-    nodes: Count = 1
-    """Of token readers: running nodes in a region of size 1."""
-    follows_the_sun: bool = True
-    """Whether demand follows the local time of day, or is even."""
-    deadline_s: Positive | None = None
-    """An operation is fresh, and counts as a success, when done within this time."""
-    retry_s: Positive | None = None
-    """Seconds after which an orchestrator without a governor tries a failed operation again."""
-    patience_s: Positive | None = None
-    """Seconds after which its owner no longer wants it."""
 
-    @model_validator(mode="after")
-    def _has_its_times(self) -> "Fleet":
-        needed = ["retry_s", "patience_s"]
-        if self.kind != "token_readers":
-            needed.append("deadline_s")
-        missing = [name for name in needed if getattr(self, name) is None]
-        if missing:
-            raise ValueError(f"{self.kind} needs {', '.join(missing)}")
-        return self
+
+class Readers(_Fleet):
+    """Processes on running nodes that need tokens, day and night alike."""
+
+    kind: Literal["token_readers"]
+    nodes: Count
+    """Running nodes in a region of size 1."""
+
+
+Fleet = Annotated[Creates | Readers, Field(discriminator="kind")]
 
 
 class PolicyFault(_Part):
@@ -259,11 +261,18 @@ class Milestone(_Part):
     source: str
     measure: Annotated[
         str,
-        Field(pattern=r"^(scripted|provisioning_outage\.(start|end)|identity_outage\.(start|end)@.+)$"),
+        Field(
+            pattern=r"^(scripted|provisioning_outage\.(start|end)|identity_outage\.(start|end)@.+)$"
+        ),
     ]
     """`scripted`, `provisioning_outage.start`, or `identity_outage.start@REGION` (or `.end`)."""
     calibrates: bool = False
     """A figure was set so that this one fits: it proves nothing."""
+
+    @property
+    def region(self) -> str | None:
+        """The region that the measure names, if any."""
+        return self.measure.partition("@")[2] or None
 
 
 class Scenario(_Part):
@@ -287,25 +296,25 @@ class Scenario(_Part):
     published: Annotated[tuple[Milestone, ...], Field(max_length=50)]
 
     @model_validator(mode="after")
-    def _names_exist(self) -> "Scenario":
-        for entry in self.timeline:
-            unknown = set(entry.regions) - set(self.cloud.regions)
-            if unknown:
-                raise ValueError(f"timeline: no such region: {', '.join(sorted(unknown))}")
-        for expectation in self.expect:
-            if expectation.variant not in self.variants:
-                raise ValueError(f"expect: no such variant: {expectation.variant}")
-            if expectation.region is not None and expectation.region not in self.cloud.regions:
-                raise ValueError(f"expect: no such region: {expectation.region}")
-        for milestone in self.published:
-            region = milestone.measure.partition("@")[2]
-            if region and region not in self.cloud.regions:
-                raise ValueError(f"published: no such region: {region}")
+    def _is_whole(self) -> "Scenario":
         if not self.start < self.end:
             raise ValueError("end must be after start")
+        if len({one.name for one in self.fleet}) < len(self.fleet):
+            raise ValueError("fleet: two of one name")
+        regions = [region for entry in self.timeline for region in entry.regions]
+        regions += [one.region for one in self.expect if one.region is not None]
+        regions += [one.region for one in self.published if one.region is not None]
+        _check_known("region", regions, self.cloud.regions)
+        _check_known("variant", [one.variant for one in self.expect], self.variants)
         return self
 
     def figure_counts(self) -> tuple[int, int]:
         """How many figures are assumed, and how many there are."""
         assumed = sum(figure.assumed is not None for figure in self.figures.values())
         return assumed, len(self.figures)
+
+
+def _check_known(what: str, names: Iterable[str], known: Container[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"no such {what}: {name}")

@@ -69,7 +69,9 @@ class _Guard:
         self.thread: int | None = None
         self.is_hooked = False
 
-    def hook(self, event: str, arguments: tuple[object, ...]) -> None:
+    def hook(  # pragma: no cover - the interpreter does not trace a hook
+        self, event: str, arguments: tuple[object, ...]
+    ) -> None:
         if event in _EVENTS and self.thread == get_ident():
             raise FenceError(f"virtual time has no {event}{arguments!r:.200}")
 

@@ -10,7 +10,7 @@ left out: a handshake's round trip (connections are taken to be kept open), TLS,
 """
 
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import Context, copy_context
 from math import inf
@@ -96,6 +96,8 @@ class Network:
         """Requests to hosts that nobody serves."""
         self.abandoned = 0
         """Replies to clients who had gone."""
+        self.on_abandoned: Callable[[Response], None] | None = None
+        """Told of each of them: what work was done for nobody."""
         self.defects: list[str] = []
         """What handlers raised, the first of them; a drill fails when there is any."""
         self.loop = loop
@@ -286,6 +288,8 @@ class Network:
             reply.set_result(response)
             return
         self.abandoned += 1
+        if self.on_abandoned is not None:
+            self.on_abandoned(response)
         if isinstance(response.chunks, Pipe):
             response.chunks.close()
 

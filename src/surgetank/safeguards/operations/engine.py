@@ -6,6 +6,7 @@ minutes holds up nobody.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
@@ -140,27 +141,40 @@ class Engine:
             self._drive(flight), name=f"operations.{operation_id}"
         )
 
-    async def renew(self, *, now: float) -> float | None:
-        """Renew the leases that are past half-time; returns when to do so next.
+    async def renew(self, *, now: float) -> None:
+        """Renew the leases that are past half-time.
 
         Raises:
             DependencyError: the store failed; the leases stand as they did.
         """
-        half_s = self._policy.lease_s / 2
+        half_at = now + self._policy.lease_s / 2
         renewed = [
             flight
             for flight in self.flights.values()
-            if not flight.is_saving and flight.lease_until <= now + half_s
+            if flight.lease_until <= half_at and not flight.is_saving
         ]
-        if renewed:
-            until = now + self._policy.lease_s
-            leases = [(flight.record.id, flight.record.fence) for flight in renewed]
-            await self._store.renew(leases, until=until)
-            for flight in renewed:
-                # Where it was lost, the fence refuses our next write: nothing else to do here.
-                flight.lease_until = until
-        earliest = min((flight.lease_until for flight in self.flights.values()), default=None)
-        return None if earliest is None else earliest - half_s
+        if not renewed:
+            return
+        until = now + self._policy.lease_s
+        leases = [(flight.record.id, flight.record.fence) for flight in renewed]
+        await self._store.renew(leases, until=until)
+        for flight in renewed:
+            # Where it was lost, the fence refuses our next write: nothing else to do here.
+            flight.lease_until = max(flight.lease_until, until)
+
+    def renew_at(self, *, now: float) -> float:
+        """When to renew next; infinity when nothing is under way."""
+        half_s = self._policy.lease_s / 2
+        return min(
+            (
+                # A write that is on its way renews by itself, if the store lets it.
+                max(flight.lease_until, now + 2 * half_s) - half_s
+                if flight.is_saving
+                else flight.lease_until - half_s
+                for flight in self.flights.values()
+            ),
+            default=math.inf,
+        )
 
     async def close(self) -> None:
         """Let calls under way end for `close_s`, begin no more, then cut off the rest.

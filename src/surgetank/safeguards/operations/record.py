@@ -20,6 +20,7 @@ CHECKPOINT_CHARACTERS_MAX = 4096
 DETAIL_CHARACTERS_MAX = 200
 
 OPEN_STATES = (OperationState.READY, OperationState.WAITING, OperationState.RUNNING)
+LOST_STATES = (OperationState.FAILED, OperationState.EXPIRED, OperationState.UNKNOWN)
 
 
 class Progress(NamedTuple):
@@ -74,7 +75,9 @@ class Record(NamedTuple):
 
     @property
     def owed(self) -> int:
-        """Optional steps that were skipped and are still to be done."""
+        """Optional steps that were skipped and are still to be done; none once it has failed."""
+        if self.state in LOST_STATES:
+            return 0
         return sum(
             progress.state is StepState.OWED and not progress.is_given_up
             for progress in self.progress

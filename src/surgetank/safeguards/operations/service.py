@@ -79,6 +79,7 @@ class Operations:
         self._deadline_at = math.inf  # No waiting operation expires before.
         self._reach: dict[str, int] = {}  # How many of a queue to look at next time.
         self._scan_at = -math.inf
+        self._forget_at = -math.inf
         self._call_at = math.inf  # When the next step is to be.
         self._stepping = asyncio.Lock()
         self._is_closing = False
@@ -154,7 +155,7 @@ class Operations:
         try:
             if now >= self._scan_at:
                 await self._scan(now)
-            renew_at = await self._engine.renew(now=now)
+            await self._engine.renew(now=now)
             if now >= self._deadline_at:
                 await self._expire(now)
             await self._recover(now)
@@ -162,7 +163,7 @@ class Operations:
         except BaseException:
             self._scan_at = now + self._policy.save_retry_s  # Look at everything again.
             raise
-        return self._next_at(renew_at)
+        return self._next_at(now)
 
     async def run(self) -> None:
         """Step until closed; a store that fails is tried again."""
@@ -202,7 +203,15 @@ class Operations:
         self._queues = {}  # What is noted while we read stays.
         for queue, at in (await self._store.queues()).items():
             self._queues[queue] = min(at, self._queues.get(queue, math.inf))
-        await self._store.forget(before=now - self._policy.keep_s, limit=self._policy.batch)
+        if now >= self._forget_at:
+            await self._forget(now)
+
+    async def _forget(self, now: float) -> None:
+        """Delete what is older than `keep_s`, at most 1% late once it is caught up with."""
+        limit = self._policy.batch
+        forgotten = await self._store.forget(before=now - self._policy.keep_s, limit=limit)
+        if forgotten < limit:
+            self._forget_at = now + self._policy.keep_s / 100
 
     async def _expire(self, now: float) -> None:
         self._deadline_at = math.inf
@@ -351,10 +360,8 @@ class Operations:
     def _room(self) -> int:
         return self._policy.in_flight_max - len(self._engine.flights)
 
-    def _next_at(self, renew_at: float | None) -> float | None:
-        at = min(self._scan_at, self._deadline_at)
-        if renew_at is not None:
-            at = min(at, renew_at)
+    def _next_at(self, now: float) -> float | None:
+        at = min(self._scan_at, self._deadline_at, self._engine.renew_at(now=now))
         at = min(at, self._queues.get(LEASED, math.inf))
         if self._room() > 0:
             for queue, due_at in self._queues.items():

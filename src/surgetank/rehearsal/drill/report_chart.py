@@ -1,0 +1,300 @@
+"""The page's drawings: the outage with nobody acting, bars of outage, one panel a variant.
+
+The first two are drawn twice, for wide and for narrow screens; the style sheet shows one of them.
+Where there are several seeds, a drawing over time shows the seed in the middle, and says so.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from surgetank.rehearsal.drill.comparison import Spread, Standing, median_run, seated, standings
+from surgetank.rehearsal.drill.outage import Outage
+from surgetank.rehearsal.drill.play import Run
+from surgetank.rehearsal.drill.report_drawing import (
+    CHARACTER,
+    Event,
+    Frame,
+    Lane,
+    Level,
+    cut,
+    svg,
+    timeline,
+)
+from surgetank.rehearsal.drill.report_markup import Markup, joined, tag
+from surgetank.rehearsal.drill.series import Series
+from surgetank.rehearsal.drill.wording import number, span, time_of_day
+from surgetank.rehearsal.scenario.schema import Scenario, Seat
+
+REGIONS_MAX = 8
+"""Regions with a lane of their own; those with the longest outage of tokens come first."""
+PANEL_REGIONS_MAX = 3
+BUCKET_ROWS = 5
+"""Minutes that are drawn as one: at night a replica sees two or three calls a minute."""
+_FAILING_RATIO = 0.1
+_PANEL_WIDTH = 344.0
+
+
+class Screen(NamedTuple):
+    """A size to draw for."""
+
+    name: str
+    width: float
+    left: float
+    right: float
+
+
+_WIDE = Screen("wide", 1120, 176, 12)
+_NARROW = Screen("narrow", 356, 0, 6)
+_WIDE_BARS = Screen("wide", 600, 186, 158)
+_NARROW_BARS = Screen("narrow", 356, 0, 158)
+
+
+def outage_chart(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]) -> Markup:
+    """Draw the variant where nobody acts (or the first one played) from start to end."""
+    name = shown_variant(result)
+    run = median_run(runs, name)
+    lanes = [
+        _reads_lane(run.series),
+        _creates_lane(scenario, run),
+        *(_tokens_lane(scenario, run, region) for region in _regions(scenario, run)),
+    ]
+    events = _events(scenario, run)
+    title = f"{scenario.title}: {result['variants'][name]['title']}, seed {run.seed}"
+    description = ". ".join(f"{one.title}, {one.subtitle}: {one.note or 'no outage'}" for one in lanes)
+
+    def draw(screen: Screen) -> Markup:
+        frame = _frame(scenario, screen)
+        height, parts = timeline(frame, lanes, events)
+        size = (screen.width, height)
+        return svg(f"outage-{screen.name}", title, description, size=size, parts=parts)
+
+    return _both(draw, _WIDE, _NARROW)
+
+
+def shown_variant(result: Mapping[str, Any]) -> str:
+    """Name the variant that stands for the outage as it would be."""
+    return seated(result, Seat.NOBODY) or next(iter(result["variants"]))
+
+
+def bars(result: Mapping[str, Any]) -> Markup:
+    """Draw hours of outage by variant, with the spread over seeds where there are several."""
+    rows = standings(result)
+    spreads = [spread for row in rows for spread in (row.blocked_s, row.tokens_s)]
+    longest_s = max([3600.0, *(spread.p95 or 0.0 for spread in spreads)])
+    description = ". ".join(
+        f"{row.title}: VMs blocked {span(row.blocked_s.median)}, "
+        f"tokens down {span(row.tokens_s.median)}"
+        for row in rows
+    )
+
+    def draw(screen: Screen) -> Markup:
+        parts: list[Markup] = []
+        y = 4.0
+        for row in rows:
+            drawn, y = _bar_row(screen, row, y, longest_s)
+            parts += drawn
+        size = (screen.width, y)
+        title = "Hours of outage by who acts"
+        return svg(f"bars-{screen.name}", title, description, size=size, parts=parts)
+
+    return _both(draw, _WIDE_BARS, _NARROW_BARS)
+
+
+def panels(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]) -> list[Markup]:
+    """Draw a small timeline of each variant, all to one scale."""
+    chosen = {name: median_run(runs, name) for name in result["variants"]}
+    peak = max([1, *(max(run.series.backlog, default=0) for run in chosen.values())])
+    regions = panel_regions(scenario, list(chosen.values()))
+    drawn: list[Markup] = []
+    for name, run in chosen.items():
+        lanes = [
+            _backlog_lane(run.series, peak, height=56),
+            *(_panel_tokens_lane(scenario, run, region) for region in regions),
+        ]
+        frame = _frame(scenario, Screen("panel", _PANEL_WIDTH, 0, 6))
+        height, parts = timeline(frame, lanes, [])
+        title = f"{result['variants'][name]['title']}, seed {run.seed}"
+        found = "; ".join(f"{one.title}: {one.subtitle}" for one in lanes)
+        size = (_PANEL_WIDTH, height)
+        drawn.append(svg(f"panel-{name}", title, found, size=size, parts=parts))
+    return drawn
+
+
+def panel_regions(scenario: Scenario, runs: Sequence[Run]) -> list[str]:
+    """Name the regions whose tokens were in outage in any of the runs, the longest first."""
+
+    def outage_s(region: str) -> float:
+        return max(_token_outage_s(run, region) for run in runs)
+
+    failed = [region for region in scenario.cloud.regions if outage_s(region) > 0]
+    return sorted(failed, key=lambda region: -outage_s(region))[:PANEL_REGIONS_MAX]
+
+
+def _frame(scenario: Scenario, screen: Screen) -> Frame:
+    start_at, end_at = scenario.start.timestamp(), scenario.end.timestamp()
+    return Frame(screen.width, screen.left, screen.right, start_at, end_at)
+
+
+def _both(draw: Callable[[Screen], Markup], wide: Screen, narrow: Screen) -> Markup:
+    return joined(tag("div", draw(one), class_=f"chart {one.name}") for one in (wide, narrow))
+
+
+def _regions(scenario: Scenario, run: Run) -> list[str]:
+    """Name the regions to draw, in the scenario's order."""
+    regions = list(scenario.cloud.regions)
+    kept = sorted(regions, key=lambda region: -_token_outage_s(run, region))[:REGIONS_MAX]
+    return [region for region in regions if region in kept]
+
+
+def _token_outage_s(run: Run, region: str) -> float:
+    return sum(one.end_at - one.start_at for one in run.outages.identity.get(region, []))
+
+
+def _events(scenario: Scenario, run: Run) -> list[Event]:
+    """List what happened, with one act in several regions in the same minute as one."""
+    found: dict[str, Event] = {}
+    for at, title, _ in run.acted:
+        label = f"{time_of_day(at, scenario)} {title}"
+        found.setdefault(label, Event(at, cut(label, 40 * CHARACTER)))
+    return list(found.values())
+
+
+def _buckets(series: Series) -> list[tuple[float, float, slice]]:
+    rows = range(0, len(series.at), BUCKET_ROWS)
+    return [
+        (series.at[row - 1] if row else series.at[0] - 60.0, series.at[last], slice(row, last + 1))
+        for row in rows
+        for last in (min(row + BUCKET_ROWS, len(series.at)) - 1,)
+    ]
+
+
+def _reads_lane(series: Series) -> Lane:
+    found = [
+        (start, end, sum(series.refused_reads[rows]) / len(series.refused_reads[rows]))
+        for start, end, rows in _buckets(series)
+    ]
+    top = max([1.0, *(rate for _, _, rate in found)])
+    levels = [Level(start, end, rate / top) for start, end, rate in found]
+    return Lane("Reads refused", "a minute", "reads", 62, levels, f"{top:.0f}")
+
+
+def _creates_lane(scenario: Scenario, run: Run) -> Lane:
+    backlog = run.series.backlog
+    lane = _backlog_lane(run.series, max([1, *backlog]), height=62)
+    published = _published(scenario, "provisioning_outage", None)
+    found = run.outages.provisioning
+    note = _note(scenario, found, published)
+    return lane._replace(
+        title="VM creates", subtitle="waiting", outages=found, published=published, note=note
+    )
+
+
+def _backlog_lane(series: Series, top: int, *, height: float) -> Lane:
+    levels = [
+        Level(start, end, max(series.backlog[rows]) / top) for start, end, rows in _buckets(series)
+    ]
+    subtitle = f"peak {number(max(series.backlog, default=0))}"
+    return Lane("Backlog", subtitle, "creates", height, levels, number(top))
+
+
+def _tokens_lane(scenario: Scenario, run: Run, region: str) -> Lane:
+    found = run.outages.identity.get(region, [])
+    published = _published(scenario, "identity_outage", region)
+    note = _note(scenario, found, published)
+    is_quiet = not note and not _ever_failed(run.series, region)
+    return Lane(
+        f"Tokens, {scenario.cloud.regions[region].title}",
+        "share that failed",
+        "tokens",
+        30 if is_quiet else 62,
+        _token_levels(run.series, region),
+        "" if is_quiet else "100%",
+        found,
+        published,
+        note,
+    )
+
+
+def _panel_tokens_lane(scenario: Scenario, run: Run, region: str) -> Lane:
+    title = scenario.cloud.regions[region].title
+    found = run.outages.identity.get(region, [])
+    said = f"in outage {span(_token_outage_s(run, region))}" if found else "no outage"
+    levels = _token_levels(run.series, region)
+    return Lane(f"Tokens failed, {title}", said, "tokens", 34, levels, "")
+
+
+def _token_levels(series: Series, region: str) -> list[Level]:
+    levels: list[Level] = []
+    for start, end, rows in _buckets(series):
+        tried = sum(series.tokens_tried[region][rows])
+        failed = sum(series.tokens_failed[region][rows])
+        levels.append(Level(start, end, failed / tried if tried else None))
+    return levels
+
+
+def _ever_failed(series: Series, region: str) -> bool:
+    return any((one.share or 0.0) >= _FAILING_RATIO for one in _token_levels(series, region))
+
+
+def _published(
+    scenario: Scenario, what: str, region: str | None
+) -> tuple[float | None, float | None]:
+    """Give the published start and end of an outage, where there are any."""
+    place = "" if region is None else f"@{region}"
+    times = {one.measure: one.at.timestamp() for one in scenario.published}
+    return times.get(f"{what}.start{place}"), times.get(f"{what}.end{place}")
+
+
+def _note(
+    scenario: Scenario, found: Sequence[Outage], published: tuple[float | None, float | None]
+) -> str:
+    spans = [
+        f"{time_of_day(one.start_at, scenario)}–"  # noqa: RUF001 - a dash between two times
+        + (time_of_day(one.end_at, scenario) if one.is_over else "the end")
+        for one in found
+    ]
+    parts = [f"outage {', '.join(spans)}"] if spans else []
+    start, end = published
+    if start is not None:
+        until = f"–{time_of_day(end, scenario)}" if end is not None else " on"  # noqa: RUF001 - as above
+        word = "published" if parts else "no outage here; published"
+        parts.append(f"{word} {time_of_day(start, scenario)}{until}")
+    return " · ".join(parts)
+
+
+def _bar_row(
+    screen: Screen, row: Standing, y: float, longest_s: float
+) -> tuple[list[Markup], float]:
+    is_beneath = row.is_own and row.seat is not Seat.YOU
+    title = f"– {row.title}" if is_beneath else row.title  # noqa: RUF001 - a dash
+    if screen.left:
+        parts = [tag("text", cut(title, screen.left), class_="lane", x=0, y=y + 20)]
+        begin = y
+    else:
+        parts = [tag("text", cut(title, screen.width), class_="lane", x=0, y=y + 11)]
+        begin = y + 15
+    mark = " *" if row.is_own else ""
+    hollow = " hollow" if is_beneath else ""
+    parts += _bar(screen, row.blocked_s, begin, longest_s, tone=f"creates{hollow}", words="VMs")
+    parts += _bar(
+        screen, row.tokens_s, begin + 15, longest_s, tone=f"tokens{hollow}", words=f"tokens{mark}"
+    )
+    return parts, begin + 40
+
+
+def _bar(
+    screen: Screen, spread: Spread, y: float, longest_s: float, *, tone: str, words: str
+) -> list[Markup]:
+    scale = (screen.width - screen.left - screen.right) / longest_s
+    median, low, high = (value or 0.0 for value in spread)
+    width = max(1.5, median * scale)
+    parts = [tag("rect", class_=f"bar {tone}", x=screen.left, y=y, width=width, height=12)]
+    text = f"{words} {span(spread.median)}"
+    edge = screen.left + max(width, high * scale)
+    if low != high:
+        low_x, high_x = screen.left + low * scale, screen.left + high * scale
+        ends = f"M{low_x:.1f} {y + 2}v8m0 -4H{high_x:.1f}m0 -4v8"
+        parts.append(tag("path", class_="whisker", d=ends))
+        text += f" ({span(low)}–{span(high)})"  # noqa: RUF001 - a dash between two spans
+    parts.append(tag("text", text, class_="value", x=edge + 6, y=y + 10))
+    return parts

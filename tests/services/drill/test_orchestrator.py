@@ -1,0 +1,121 @@
+"""An orchestrator without safeguards does what today's do: try, wait, try again, give up."""
+
+import json
+from random import Random
+
+import pytest
+
+from surgetank.core.http import Request, Response
+from surgetank.core.value import dependency
+from surgetank.rehearsal.drill.ledger import Fate, Ledger, Wanted
+from surgetank.rehearsal.drill.orchestrator import Orchestrator
+from surgetank.rehearsal.drill.request import StepRequest
+from surgetank.runtime.simulation.clock import VirtualClock
+from surgetank.runtime.simulation.loop import VirtualLoop, run
+from surgetank.runtime.simulation.network import Network
+from surgetank.runtime.simulation.trace import Trace
+
+RETRY_S, PATIENCE_S = 100.0, 450.0
+
+
+class Plane:
+    """A control plane whose extensions fail until `heals_at`."""
+
+    def __init__(self, clock: VirtualClock, heals_at: float) -> None:
+        self.clock = clock
+        self.heals_at = heals_at
+        self.asked: list[str] = []
+
+    async def handle(self, request: Request) -> Response:
+        if request.method == "GET":
+            self.asked.append("poll")
+            if "slow" in request.path and self.asked.count("poll") == 1:
+                return Response(200, body=b'{"status": "InProgress"}')
+            status = "Succeeded" if self.clock.now() >= self.heals_at else "Failed"
+            return Response(200, body=json.dumps({"status": status}).encode())
+        self.asked.append(request.path)
+        if request.path == "/create":
+            return Response(201)
+        if request.path == "/wrong":
+            return Response(400)
+        return Response(201, {"azure-asyncoperation": f"http://plane/operations{request.path}"})
+
+
+def steps(*names: str) -> tuple[StepRequest, ...]:
+    here = dependency("compute", "here")
+    return tuple(StepRequest(name, here, f"http://plane/{name}", "{}") for name in names)
+
+
+def orchestrate(
+    *names: str, heals_at: float = 0.0, is_up: bool = True
+) -> tuple[Wanted, Plane, Ledger]:
+    async def main(loop: VirtualLoop) -> tuple[Wanted, Plane, Ledger]:
+        clock = VirtualClock(loop)
+        network = Network(loop)
+        plane = Plane(clock, heals_at)
+        if is_up:
+            network.serve("plane", plane.handle)
+        ledger = Ledger(clock, Trace())
+        orchestrator = Orchestrator(
+            http=network.client("orchestrator"),
+            clock=clock,
+            chance=Random(1),
+            ledger=ledger,
+            retry_s=RETRY_S,
+            patience_s=PATIENCE_S,
+        )
+        wanted = ledger.submit("one", region="here", is_own=False, deadline_s=60.0)
+        await orchestrator.run(wanted, steps(*names))
+        return wanted, plane, ledger
+
+    return run(main)
+
+
+def test_a_healthy_create_is_done_at_the_first_attempt() -> None:
+    wanted, plane, ledger = orchestrate("create", "install", "enroll")
+    assert (wanted.fate, wanted.first_is_ok, wanted.ended_at) == (Fate.SUCCEEDED, True, 0.0)
+    assert plane.asked == ["/create", "/install", "poll", "/enroll", "poll"]
+    assert (ledger.counts["calls"], ledger.counts["steps"]) == (3, 3)
+
+
+def test_a_failed_step_is_tried_again_after_the_period_and_done_ones_are_not() -> None:
+    wanted, plane, ledger = orchestrate("create", "install", heals_at=150.0)
+    assert wanted.fate is Fate.SUCCEEDED
+    assert wanted.first_is_ok is False
+    assert wanted.ended_at is not None
+    assert 180.0 <= wanted.ended_at <= 220.0
+    assert plane.asked.count("/create") == 1
+    assert plane.asked.count("/install") == 3
+    assert (ledger.counts["calls"], ledger.counts["steps"]) == (4, 2)
+    assert ledger.waiting == 0
+
+
+def test_its_owner_gives_up_after_the_patience_and_not_before() -> None:
+    wanted, _, ledger = orchestrate("install", heals_at=1e9)
+    assert (wanted.fate, wanted.ended_at) == (Fate.FAILED, PATIENCE_S)
+    assert ledger.waiting == 0
+
+
+@pytest.mark.parametrize(("names", "is_up"), [(("wrong",), True), (("create",), False)])
+def test_a_refusal_and_silence_are_failures_too(names: tuple[str, ...], *, is_up: bool) -> None:
+    wanted, _, _ = orchestrate(*names, is_up=is_up)
+    assert wanted.fate is Fate.FAILED
+
+
+def test_an_operation_that_is_still_going_on_is_polled_again() -> None:
+    wanted, plane, _ = orchestrate("slow")
+    assert wanted.fate is Fate.SUCCEEDED
+    assert plane.asked == ["/slow", "poll", "poll"]
+
+
+def test_an_operation_ends_once() -> None:
+    def end_twice() -> None:
+        loop = VirtualLoop()
+        ledger = Ledger(VirtualClock(loop), Trace())
+        wanted = ledger.submit("one", region="here", is_own=False, deadline_s=1.0)
+        ledger.end(wanted, Fate.FAILED)
+        loop.close()
+        ledger.end(wanted, Fate.SUCCEEDED)
+
+    with pytest.raises(AssertionError, match="ended twice"):
+        end_twice()

@@ -1,0 +1,132 @@
+"""Faults strike at their time; operators act when there is cause, and only then."""
+
+import pytest
+
+from surgetank.cloud.client import TokenTry
+from surgetank.core.errors import ConfigError
+from surgetank.rehearsal.drill.ledger import Ledger
+from surgetank.rehearsal.drill.timeline import Condition, Timeline, parse_condition
+from surgetank.rehearsal.drill.world import World
+from surgetank.rehearsal.scenario.reader import load
+from surgetank.runtime.simulation.clock import VirtualClock
+from surgetank.runtime.simulation.loop import VirtualLoop, run
+from surgetank.runtime.simulation.network import Network
+from surgetank.runtime.simulation.trace import Trace
+
+SCENARIO = load("azure-2026-02")
+
+
+def played(*, failing: tuple[str, ...] = (), until_h: float = 13.0) -> tuple[World, Timeline]:
+    """Play the timeline alone; tokens of `failing` regions fail, others succeed."""
+
+    async def main(loop: VirtualLoop) -> tuple[World, Timeline]:
+        clock = VirtualClock(loop)
+        ledger = Ledger(clock, Trace())
+        world = _world(loop, clock, ledger)
+        timeline = Timeline(SCENARIO, world, ledger, clock)
+        task = loop.create_task(timeline.run())
+        watches = {name: ledger.token_watch(name, is_own=False) for name in world.regions}
+        while clock.now() < SCENARIO.start.timestamp() + until_h * 3600:
+            await clock.sleep_until(clock.now() + 10.0)
+            for name, watch in watches.items():
+                watch(TokenTry(is_first=True, is_ok=name not in failing))
+        task.cancel()
+        return world, timeline
+
+    return run(main, start_at=SCENARIO.start.timestamp())
+
+
+def _world(loop: VirtualLoop, clock: VirtualClock, ledger: Ledger) -> World:
+    def names_of(region: str, machine: str) -> dict[str, str]:
+        del region, machine
+        return {}
+
+    return World(
+        scenario=SCENARIO,
+        network=Network(loop),
+        clock=clock,
+        ledger=ledger,
+        seed=1,
+        with_admission=False,
+        names_of=names_of,
+    )
+
+
+def test_the_policy_blocks_every_account_one_after_another() -> None:
+    world, _ = played(until_h=0.058)
+    blocked = [
+        name for name, one in world.regions.items() if not one.account.access.allow_blob_public_access
+    ]
+    assert blocked == ["eastus", "westus"]
+    world, _ = played(until_h=0.1)
+    assert not any(one.account.access.allow_blob_public_access for one in world.regions.values())
+
+
+def test_repairs_open_each_region_at_its_hour() -> None:
+    world, _ = played(until_h=3.0)
+    assert [
+        name for name, one in world.regions.items() if one.account.access.allow_blob_public_access
+    ] == ["westeurope", "swedencentral"]
+
+
+def test_operators_leave_a_healthy_service_alone() -> None:
+    world, timeline = played()
+    titles = {title for _, title, _ in timeline.acted}
+    assert "traffic off, ramp" not in titles
+    assert "identity scaled out" not in titles
+    assert all(one.station.open_ratio == 1.0 for one in world.regions.values())
+
+
+def test_operators_act_in_the_regions_that_fail() -> None:
+    world, timeline = played(failing=("westus",))
+    acted = [(title, region) for _, title, region in timeline.acted if region == "westus"]
+    assert acted == [
+        ("West US repaired", "westus"),
+        ("identity scaled out", "westus"),
+        ("traffic off, ramp", "westus"),
+    ]
+    assert "eastus" not in {region for _, title, region in timeline.acted if "traffic" in title}
+    assert world.regions["westus"].station.live_ratio() == pytest.approx(1.5)
+
+
+def test_traffic_comes_back_by_degrees() -> None:
+    ratios = [
+        played(failing=("westus",), until_h=hour)[0].regions["westus"].station.open_ratio
+        for hour in (10.3, 10.4, 10.8, 11.5, 12.2)
+    ]
+    assert ratios[0] == 1.0
+    assert ratios[1] == ratios[2] == 0.0
+    assert 0.3 < ratios[3] < 0.7
+    assert ratios[4] == 1.0
+
+
+def test_a_condition_is_read() -> None:
+    read = parse_condition("identity@*.success_ratio < 0.5 for 10m")
+    assert read == Condition("*", 0.5, 600.0)
+    assert parse_condition("identity@eastus.success_ratio < 1 for 1m").region == "eastus"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "identity@* < 0.5", "identity@*.success_ratio > 0.5 for 10m", "now"]
+)
+def test_a_condition_of_another_form_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="success_ratio < NUMBER"):
+        parse_condition(text)
+
+
+def test_a_condition_holds_where_it_looks_and_only_with_evidence() -> None:
+    loop = VirtualLoop()
+    ledger = Ledger(VirtualClock(loop), Trace())
+    watch = ledger.token_watch("eastus", is_own=False)
+    everywhere, elsewhere = Condition("*", 0.5, 600.0), Condition("westus", 0.5, 600.0)
+    assert not everywhere.holds(ledger, "eastus", now=0.0)
+    watch(TokenTry(is_first=True, is_ok=False))
+    assert everywhere.holds(ledger, "eastus", now=0.0)
+    assert not elsewhere.holds(ledger, "eastus", now=0.0)
+    assert not everywhere.holds(ledger, "eastus", now=601.0)
+    loop.close()
+
+
+def test_the_scenario_that_ships_scripts_no_overload() -> None:
+    faults = [entry.fault for entry in SCENARIO.timeline if entry.fault is not None]
+    assert [fault.kind for fault in faults] == ["remediation"]

@@ -1,0 +1,156 @@
+"""The drill of azure-2026-02 with the real services: what must hold of single runs.
+
+A failing seed replays with `surgetank drill azure-2026-02 --variant V --seed S`.
+The claims over twenty seeds are in `test_azure_2026_02.py`.
+"""
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from functools import cache
+
+import pytest
+
+from surgetank.app.wiring import quiet_logs
+from surgetank.rehearsal.drill.play import Run, play
+from surgetank.rehearsal.drill.result import build_result
+from surgetank.rehearsal.scenario.reader import load
+
+SCENARIO = load("azure-2026-02")
+REQUESTS_MAX = 80_000
+VARIANTS = sorted(SCENARIO.variants)
+
+
+@cache
+def run_of(variant: str) -> Run:
+    """One whole run; some seconds each, so each is played once."""
+    quiet_logs()
+    return play(SCENARIO, variant, seed=1)
+
+
+def number(run: Run, metric: str) -> float:
+    value = run.metrics[metric]
+    assert isinstance(value, (int, float)), f"{metric} is {value!r}"
+    return value
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_nothing_is_lost_done_twice_or_left_out_of_the_count(variant: str) -> None:
+    run = run_of(variant)
+    assert number(run, "operations_lost") == 0
+    assert number(run, "operations_duplicated") == 0
+    assert number(run, "operations_unknown") == 0
+    ended = sum(
+        number(run, f"operations_{fate}") for fate in ("succeeded", "failed", "expired", "unknown")
+    )
+    assert ended <= number(run, "operations_submitted")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_replica_stays_small(variant: str) -> None:
+    assert 10_000 < number(run_of(variant), "requests_handled") <= REQUESTS_MAX
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_europe_is_free_of_the_identity_outage(variant: str) -> None:
+    found = run_of(variant).outages.identity
+    assert (found["westeurope"], found["swedencentral"]) == ([], [])
+
+
+def test_the_second_outage_arises_after_the_repair_and_ends_when_traffic_is_taken_off() -> None:
+    run = run_of("nobody")
+    repaired = {"eastus": "East US repaired", "westus": "West US repaired"}
+    acted = {(title, region): at for at, title, region in run.acted}
+    for region, title in repaired.items():
+        (outage,) = run.outages.identity[region]
+        assert outage.start_at > acted[title, region]
+        assert outage.start_at < acted["identity scaled out", region] < outage.end_at
+        assert outage.is_over
+        assert outage.end_at > acted["traffic off, ramp", region]
+
+
+def test_without_the_operators_the_outage_does_not_end() -> None:
+    entries = tuple(
+        entry
+        for entry in SCENARIO.timeline
+        if entry.act is None or entry.act.kind != "traffic_off"
+    )
+    quiet_logs()
+    run = play(SCENARIO.model_copy(update={"timeline": entries}), "nobody", seed=1)
+    for region in ("eastus", "westus"):
+        assert [outage.is_over for outage in run.outages.identity[region]] == [False]
+
+
+def test_without_the_policy_nothing_happens() -> None:
+    entries = tuple(entry for entry in SCENARIO.timeline if entry.fault is None)
+    quiet_logs()
+    run = play(SCENARIO.model_copy(update={"timeline": entries}), "nobody", seed=1)
+    assert run.outages.provisioning == []
+    assert not any(run.outages.identity.values())
+    assert number(run, "fresh_success_ratio") >= 0.999
+
+
+def test_you_save_yourself_and_not_the_cloud() -> None:
+    nobody, you = run_of("nobody"), run_of("you-1pct")
+    for metric in ("own_fresh_success_ratio", "own_token_success_ratio"):
+        assert number(you, metric) > number(nobody, metric)
+    assert number(you, "own_provisioning_outage_s") < number(nobody, "own_provisioning_outage_s")
+    for region in ("eastus", "westus"):
+        (with_you,) = you.outages.identity[region]
+        (without,) = nobody.outages.identity[region]
+        assert abs(with_you.end_at - without.end_at) < 1800
+        assert abs(with_you.start_at - without.start_at) < 1800
+
+
+def test_admission_at_the_door_shortens_the_outage() -> None:
+    def longest(variant: str) -> float:
+        value = run_of(variant).metrics["identity_outage_s"]
+        assert isinstance(value, dict)
+        return max(value.values())
+
+    assert longest("issuer-admission") < 0.5 * longest("nobody")
+
+
+def test_the_verdict_of_one_seed_is_met() -> None:
+    result = build_result(SCENARIO, [run_of(variant) for variant in VARIANTS])
+    assert [one["text"] for one in result["expectations"] if not one["met"]] == []
+    assert result["verdict"] == "met"
+
+
+SHORT = SCENARIO.model_copy(update={"end": SCENARIO.start + timedelta(minutes=45)})
+PROGRAM = """
+import sys
+from datetime import timedelta
+from surgetank.app.wiring import quiet_logs
+from surgetank.rehearsal.drill.play import play
+from surgetank.rehearsal.scenario.reader import load
+quiet_logs()
+scenario = load("azure-2026-02")
+short = scenario.model_copy(update={"end": scenario.start + timedelta(minutes=45)})
+print(play(short, sys.argv[1], seed=1, scheduling=sys.argv[2]).trace_hash)
+"""
+
+
+def hash_elsewhere(variant: str, scheduling: str) -> str:
+    """The hash of a run in a process of its own, with a hash seed of its own."""
+    ended = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", PROGRAM, variant, scheduling],
+        env={**os.environ, "PYTHONHASHSEED": "random"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return ended.stdout
+
+
+@pytest.mark.parametrize("scheduling", ["fifo", "shuffled"])
+@pytest.mark.parametrize("variant", ["nobody", "everybody-all"])
+def test_a_seed_gives_one_drill_in_every_process(variant: str, scheduling: str) -> None:
+    assert len({hash_elsewhere(variant, scheduling) for _ in range(3)}) == 1
+
+
+def test_another_seed_gives_another_drill() -> None:
+    hashes = {play(SHORT, "nobody", seed=seed).trace_hash for seed in (1, 2, 3)}
+    assert len(hashes) == 3
