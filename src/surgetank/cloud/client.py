@@ -1,31 +1,45 @@
 """What unmodified clients do today when a dependency fails: the agent's and the SDK's own retries.
 
 These rules are the load that an outage makes; how long each waits stands in `control.backoff`.
-Source: WALinuxAgent 2.15 (`restutil.py`, `wire.py`), azure-identity 1.27 and msal 1.39, seen by
-running them.
+Source: WALinuxAgent 2.15 (`restutil.py`, `wire.py`), azure-identity 1.27 (`imds.py`) and msal 1.39,
+seen by running them.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
-from xml.etree import ElementTree
+from urllib.parse import quote
+from xml.etree import ElementTree as ET
 
-from surgetank.control.backoff import IMDS, agent_schedule
+from surgetank.control.backoff import AGENT_THROTTLED, IMDS, NEVER, Schedule, agent_schedule
+from surgetank.control.outcome import parse_retry_after
 from surgetank.core.errors import DependencyError
 from surgetank.core.http import Headers, Request, Response, Timeouts
 from surgetank.core.ports import Clock, HttpClient
 
-TOKEN_RETRIED = frozenset({404, 429, 500, 502, 503, 504})
 RETRY_AFTER_S_MAX = 60.0
 """The longest Retry-After that is honoured. Assumed; keeps a drill's waits bounded."""
 _METADATA: Headers = {"metadata": "true"}
 _IMDS = "169.254.169.254"
+_OK, _NOT_FOUND, _GONE, _THROTTLED, _FAULT, _TIMEOUT = 200, 404, 410, 429, 500, 504
+_IMDS_GONE = Schedule("azure-identity IMDS, gone", (0.0, 5.0, 10.0, 20.0, 40.0))
+
+
+def token_schedule(status: int) -> Schedule:
+    """What azure-identity does after `status`: 404, 410, 429 and 5xx are retried, all else never.
+
+    Source: azure-identity, `ImdsRetryPolicy`; a 410 is waited for longer, 75 s in all.
+    """
+    if status == _GONE:
+        return _IMDS_GONE
+    return IMDS if status in (_NOT_FOUND, _THROTTLED) or status >= _FAULT else NEVER
 
 
 class TokenTry(NamedTuple):
     """One try for a token, as its caller saw it."""
 
     is_first: bool
+    """The first of all that its caller makes for this token."""
     is_ok: bool
 
 
@@ -51,17 +65,17 @@ class TokenClient:
             "GET",
             self.authority,
             "/metadata/identity/oauth2/token",
-            f"api-version=2018-02-01&resource={resource}",
+            f"api-version=2018-02-01&resource={quote(resource, safe='')}",
             _METADATA,
         )
         tries = 0
         while True:
             status, retry_after_s = await self._try(request)
             tries += 1
-            self.watch(TokenTry(tries == 1 and not is_again, status == 200))  # noqa: PLR2004 - HTTP OK
-            delay_s = IMDS.delay_s(tries) if status in TOKEN_RETRIED else None
+            self.watch(TokenTry(tries == 1 and not is_again, status == _OK))
+            delay_s = token_schedule(status).delay_s(tries)
             if delay_s is None:
-                return status == 200  # noqa: PLR2004 - HTTP OK
+                return status == _OK
             pause_s = delay_s if retry_after_s is None else retry_after_s
             await self.clock.sleep_until(self.clock.now() + pause_s)
 
@@ -69,16 +83,16 @@ class TokenClient:
         try:
             response = await self.http.send(request, timeouts=self.timeouts)
         except DependencyError:
-            return 504, None
-        after = response.headers.get("retry-after")
-        return response.status, None if after is None else min(float(after), RETRY_AFTER_S_MAX)
+            return _TIMEOUT, None
+        after_s = parse_retry_after(response.headers.get("retry-after"))
+        return response.status, None if after_s is None else min(after_s, RETRY_AFTER_S_MAX)
 
 
-class ArtifactError(Exception):
+class ArtifactError(DependencyError):
     """The agent could not read an artifact; `error_code` is what the last answer said."""
 
     def __init__(self, error_code: str) -> None:
-        super().__init__(error_code)
+        super().__init__(f"no artifact: {error_code}", may_have_acted=False)
         self.error_code = error_code
 
 
@@ -96,17 +110,20 @@ class ArtifactClient:
         """Read the manifest, then the package of `version` that it names.
 
         Raises:
-            ArtifactError: Neither way gave one of them.
+            DependencyError: As `ArtifactError`: neither way gave one of them.
         """
         manifest = await self._fetch(manifest_url)
         return await self._fetch(package_url(manifest, version=version))
 
     async def _fetch(self, url: str) -> bytes:
-        request = Request.to("GET", url)
+        try:
+            request = Request.to("GET", url)
+        except ValueError as error:
+            raise ArtifactError("InvalidUri") from error
         error_code = "ArtifactUnreachable"
         for channel in (self.direct, self.plugin):
             response = await self._try_channel(channel, request)
-            if response is not None and response.status == 200:  # noqa: PLR2004 - only 200 will do
+            if response is not None and response.status == _OK:
                 return response.body
             if response is not None:
                 error_code = response.headers.get("x-ms-error-code", f"Http{response.status}")
@@ -114,6 +131,7 @@ class ArtifactClient:
 
     async def _try_channel(self, channel: HttpClient, request: Request) -> Response | None:
         tries = 0
+        was_throttled = False
         while True:
             tries += 1
             response: Response | None
@@ -122,6 +140,9 @@ class ArtifactClient:
             except DependencyError:
                 response = None
             schedule = agent_schedule(None if response is None else response.status)
+            was_throttled = was_throttled or schedule is AGENT_THROTTLED
+            if was_throttled and schedule is not NEVER:
+                schedule = AGENT_THROTTLED  # Throttled once, it keeps to that schedule.
             delay_s = schedule.delay_s(tries)
             if delay_s is None:
                 return response
@@ -130,13 +151,13 @@ class ArtifactClient:
 
 def manifest(packages: dict[str, str]) -> bytes:
     """Write the manifest of an extension: the URL of each version's package."""
-    root = ElementTree.Element("PluginVersionManifest")
-    plugins = ElementTree.SubElement(root, "Plugins")
+    root = ET.Element("PluginVersionManifest")
+    plugins = ET.SubElement(root, "Plugins")
     for version, url in packages.items():
-        plugin = ElementTree.SubElement(plugins, "Plugin")
-        ElementTree.SubElement(plugin, "Version").text = version
-        ElementTree.SubElement(ElementTree.SubElement(plugin, "Uris"), "Uri").text = url
-    body: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+        plugin = ET.SubElement(plugins, "Plugin")
+        ET.SubElement(plugin, "Version").text = version
+        ET.SubElement(ET.SubElement(plugin, "Uris"), "Uri").text = url
+    body: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return body
 
 
@@ -144,11 +165,11 @@ def package_url(body: bytes, *, version: str) -> str:
     """Find the URL of `version` in a manifest.
 
     Raises:
-        ArtifactError: The manifest is not one, or lacks the version.
+        DependencyError: As `ArtifactError`: the manifest is not one, or lacks the version.
     """
     try:
-        root = ElementTree.fromstring(body)  # noqa: S314 - parses manifests that this cloud wrote
-    except ElementTree.ParseError as error:
+        root = ET.fromstring(body)  # noqa: S314 - parses manifests that this cloud wrote
+    except (ET.ParseError, LookupError, ValueError) as error:
         raise ArtifactError("InvalidManifest") from error
     for plugin in root.iterfind("Plugins/Plugin"):
         if plugin.findtext("Version") == version:

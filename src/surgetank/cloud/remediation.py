@@ -20,10 +20,11 @@ class RemediationJob:
     targets: Sequence[str]
     """Names on the job's list; those that no longer exist are passed over."""
     pace_s: float
+    """Seconds from one name on the list to the next, whether it still exists or not; 0 or more."""
     clock: Clock
 
     async def run(self) -> tuple[str, ...]:
-        """Change all targets and return the names of those changed, in order."""
+        """Change all targets and return the names of those changed, in order; safe to repeat."""
         changed: list[str] = []
         due_at = self.clock.now()
         for name in self.targets:

@@ -1,6 +1,7 @@
 """An outage begins after three bad windows in a row and ends at the first of five good ones."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -101,5 +102,5 @@ def test_outages_lie_apart_within_the_run(story: Sequence[tuple[float, bool]]) -
     cut = windows([Attempt(*one) for one in story], start_at=0.0, end_at=3600.0)
     spans = outages(cut, end_at=3600.0)
     assert all(0.0 <= one.start_at < one.end_at <= 3600.0 for one in spans)
-    assert all(a.end_at <= b.start_at for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a.end_at <= b.start_at for a, b in pairwise(spans))
     assert all(one.is_over for one in spans[:-1])

@@ -27,39 +27,50 @@ from surgetank.safeguards.operations.record import clip
 
 New = Callable[..., NewOperation]
 Play = Callable[..., None]
-Change = Callable[[NewOperation], NewOperation]
-
-
-def with_step(**changes: Any) -> Change:
-    return lambda new: new._replace(steps=(new.steps[0]._replace(**changes),))
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("field", "value"),
     [
-        lambda new: new._replace(key=""),
-        lambda new: new._replace(key="k" * 201),
-        lambda new: new._replace(key="\ud800"),
-        lambda new: new._replace(kind="k" * 101),
-        lambda new: new._replace(region="r" * 101),
-        lambda new: new._replace(steps=()),
-        lambda new: new._replace(steps=new.steps * 2),
-        lambda new: new._replace(
-            steps=tuple(new.steps[0]._replace(name=f"s{number}") for number in range(33))
-        ),
-        with_step(name=""),
-        with_step(name="n" * 101),
-        with_step(name="a\nb"),
-        with_step(dependency="a b"),
-        with_step(dependency="?a"),
-        with_step(arguments="x" * 65_537),
-        with_step(arguments="\ud800"),
-        with_step(fallback="☃" * 21_846),
+        ("key", ""),
+        ("key", "k" * 201),
+        ("key", "\ud800"),
+        ("kind", "k" * 101),
+        ("region", "r" * 101),
+        ("steps", ()),
     ],
 )
-def test_refuses_what_exceeds_a_limit(new_operation: New, change: Change) -> None:
+def test_refuses_an_operation_beyond_a_limit(new_operation: New, field: str, value: Any) -> None:
     with pytest.raises(InvalidInputError):
-        new_record(change(new_operation("k", "vm")), now=0.0)
+        new_record(new_operation("k", "vm")._replace(**{field: value}), now=0.0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", ""),
+        ("name", "n" * 101),
+        ("name", "a\nb"),
+        ("dependency", "a b"),
+        ("dependency", "?a"),
+        ("arguments", "x" * 65_537),
+        ("arguments", "\ud800"),
+        ("fallback", "☃" * 21_846),
+    ],
+)
+def test_refuses_a_step_beyond_a_limit(new_operation: New, field: str, value: Any) -> None:
+    with pytest.raises(InvalidInputError):
+        new_record(new_operation("k", "vm", vm={field: value}), now=0.0)
+
+
+def test_refuses_two_steps_of_one_name(new_operation: New) -> None:
+    with pytest.raises(InvalidInputError, match="one name"):
+        new_record(new_operation("k", "vm", "vm"), now=0.0)
+
+
+def test_refuses_more_than_thirty_two_steps(new_operation: New) -> None:
+    with pytest.raises(InvalidInputError, match="32"):
+        new_record(new_operation("k", *(f"s{number}" for number in range(33))), now=0.0)
 
 
 def test_takes_what_just_fits(new_operation: New) -> None:

@@ -41,6 +41,11 @@ class Standing(NamedTuple):
     is_own: bool
     """Whether creates are yours alone; tokens never are."""
 
+    @property
+    def is_beneath(self) -> bool:
+        """Whether it says what yours would have been, under the row that says what they were."""
+        return self.is_own and self.seat is not Seat.YOU
+
 
 def standings(result: Mapping[str, Any]) -> list[Standing]:
     """Give the rows in the order of the scenario's variants."""

@@ -121,13 +121,14 @@ def panels(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]) -
 
 
 def panel_regions(scenario: Scenario, runs: Sequence[Run]) -> list[str]:
-    """Name the regions whose tokens were in outage in any of the runs, the longest first."""
+    """Name the regions with the longest outages of tokens in any of the runs, in order."""
 
     def outage_s(region: str) -> float:
         return max(_token_outage_s(run, region) for run in runs)
 
-    failed = [region for region in scenario.cloud.regions if outage_s(region) > 0]
-    return sorted(failed, key=lambda region: -outage_s(region))[:PANEL_REGIONS_MAX]
+    regions = list(scenario.cloud.regions)
+    kept = sorted(regions, key=lambda region: -outage_s(region))[:PANEL_REGIONS_MAX]
+    return [region for region in regions if region in kept and outage_s(region) > 0]
 
 
 def _frame(scenario: Scenario, screen: Screen) -> Frame:
@@ -249,24 +250,23 @@ def _note(
     scenario: Scenario, found: Sequence[Outage], published: tuple[float | None, float | None]
 ) -> str:
     spans = [
-        f"{time_of_day(one.start_at, scenario)}–"  # noqa: RUF001 - a dash between two times
+        f"{time_of_day(one.start_at, scenario)}-"
         + (time_of_day(one.end_at, scenario) if one.is_over else "the end")
         for one in found
     ]
     parts = [f"outage {', '.join(spans)}"] if spans else []
     start, end = published
     if start is not None:
-        until = f"–{time_of_day(end, scenario)}" if end is not None else " on"  # noqa: RUF001 - as above
-        word = "published" if parts else "no outage here; published"
-        parts.append(f"{word} {time_of_day(start, scenario)}{until}")
+        began = time_of_day(start, scenario)
+        when = f"from {began}" if end is None else f"{began}-{time_of_day(end, scenario)}"
+        parts.append(f"{'published' if parts else 'no outage here; published'} {when}")
     return " · ".join(parts)
 
 
 def _bar_row(
     screen: Screen, row: Standing, y: float, longest_s: float
 ) -> tuple[list[Markup], float]:
-    is_beneath = row.is_own and row.seat is not Seat.YOU
-    title = f"– {row.title}" if is_beneath else row.title  # noqa: RUF001 - a dash
+    title = f"- {row.title}" if row.is_beneath else row.title
     if screen.left:
         parts = [tag("text", cut(title, screen.left), class_="lane", x=0, y=y + 20)]
         begin = y
@@ -274,11 +274,12 @@ def _bar_row(
         parts = [tag("text", cut(title, screen.width), class_="lane", x=0, y=y + 11)]
         begin = y + 15
     mark = " *" if row.is_own else ""
-    hollow = " hollow" if is_beneath else ""
-    parts += _bar(screen, row.blocked_s, begin, longest_s, tone=f"creates{hollow}", words="VMs")
-    parts += _bar(
-        screen, row.tokens_s, begin + 15, longest_s, tone=f"tokens{hollow}", words=f"tokens{mark}"
-    )
+    hollow = " hollow" if row.is_beneath else ""
+    for spread, tone, words, y_of_bar in (
+        (row.blocked_s, "creates", f"VMs {_spread(row.blocked_s)}", begin),
+        (row.tokens_s, "tokens", f"tokens {_spread(row.tokens_s)}{mark}", begin + 15),
+    ):
+        parts += _bar(screen, spread, y_of_bar, longest_s, tone=f"{tone}{hollow}", words=words)
     return parts, begin + 40
 
 
@@ -289,12 +290,16 @@ def _bar(
     median, low, high = (value or 0.0 for value in spread)
     width = max(1.5, median * scale)
     parts = [tag("rect", class_=f"bar {tone}", x=screen.left, y=y, width=width, height=12)]
-    text = f"{words} {span(spread.median)}"
     edge = screen.left + max(width, high * scale)
     if low != high:
         low_x, high_x = screen.left + low * scale, screen.left + high * scale
         ends = f"M{low_x:.1f} {y + 2}v8m0 -4H{high_x:.1f}m0 -4v8"
         parts.append(tag("path", class_="whisker", d=ends))
-        text += f" ({span(low)}–{span(high)})"  # noqa: RUF001 - a dash between two spans
-    parts.append(tag("text", text, class_="value", x=edge + 6, y=y + 10))
+    parts.append(tag("text", words, class_="value", x=edge + 6, y=y + 10))
     return parts
+
+
+def _spread(spread: Spread) -> str:
+    if spread.p5 == spread.p95:
+        return span(spread.median)
+    return f"{span(spread.median)} ({span(spread.p5)}-{span(spread.p95)})"

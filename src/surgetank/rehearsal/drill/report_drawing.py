@@ -13,10 +13,10 @@ from surgetank.rehearsal.drill.outage import Outage
 from surgetank.rehearsal.drill.report_markup import Markup, coordinate, joined, tag
 from surgetank.rehearsal.drill.wording import day, printable
 
-CHARACTER = 6.3
-"""Width of a letter, about; on the wide side, so that texts do not meet."""
+CHARACTER = 6.4
+"""Width of a letter of Arial, bold, at the drawings' 12 px, about; texts must not meet."""
 _TICKS_S = (300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
-_TICK_ROOM = 46.0
+_TICK_ROOM = 58.0
 _DAY_S = 86_400.0
 _STRIP = 22.0
 """Height above a lane's plot for its outages and what is said of them."""
@@ -95,13 +95,13 @@ def timeline(
         parts.append(drawn)
     bottom = y - _GAP
     lines = [
-        tag("line", class_="event", x1=frame.x(at), x2=frame.x(at), y1=flag_y, y2=bottom)
+        tag("line", class_="event", x1=frame.x(at), x2=frame.x(at), y1=flag_y - 10, y2=bottom)
         for at, flag_y in ((event.at, flag_y) for event, flag_y, _ in flags)
     ]
     labels = [
         tag("text", event.label, class_="flag", x=x + 4, y=flag_y) for event, flag_y, x in flags
     ]
-    return bottom + 34, [*_axis(frame, top, bottom), *parts, *lines, *labels]
+    return bottom + 34, [*_axis(frame, top, bottom), *lines, *parts, *labels]
 
 
 def svg(name: str, title: str, description: str, *, size: tuple[float, float], parts: Sequence[Markup]) -> Markup:
@@ -149,7 +149,8 @@ def _flags(
         x = frame.place(frame.x(event.at), event.label + "  ")
         end = x + CHARACTER * (len(event.label) + 2)
         tier = next((index for index, edge in enumerate(edges) if end <= edge), len(edges))
-        edges[tier:] = [x] * max(1, len(edges) - tier)
+        # The line down from this label passes all lower tiers: nothing may be written across it.
+        edges = [x] * (tier + 1) + edges[tier + 1 :]
         tiers.append((event, tier, x))
     foot = _TIER * len(edges)
     return [(event, foot - _TIER * tier, x) for event, tier, x in tiers], foot + _GAP
@@ -176,7 +177,7 @@ def _titles(frame: Frame, lane: Lane, *, y: float, plot: float, foot: float) -> 
         scale = f"{lane.subtitle}; top: {lane.top}" if lane.top else lane.subtitle
         words = f"{lane.title}: {scale}"
         return [tag("text", cut(words, frame.width), class_="lane", x=0, y=y + 12)]
-    room = frame.left - 40
+    room = frame.left - 8
     middle = (plot + foot) / 2
     parts = [tag("text", cut(lane.title, room), class_="lane", x=0, y=middle - 1)]
     parts.append(tag("text", cut(lane.subtitle, room), class_="muted", x=0, y=middle + 14))

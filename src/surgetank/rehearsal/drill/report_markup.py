@@ -31,7 +31,7 @@ def joined(parts: Iterable[str | None]) -> Markup:
     return Markup("".join(text(part) for part in parts if part is not None))
 
 
-def tag(name: str, *children: str | None, **attributes: Attribute) -> Markup:
+def tag(name: str, /, *children: str | None, **attributes: Attribute) -> Markup:
     """Make an element.
 
     Args:

@@ -183,7 +183,7 @@ def _who_acts(result: Mapping[str, Any], width: int) -> list[Text]:
     sizes = (names, *(size for _, size in _WHO_COLUMNS))
     table = [_row((head, *(name for name, _ in _WHO_COLUMNS)), sizes, style="bold")]
     for row in rows:
-        style = "dim" if _is_beneath(row) else ""
+        style = "dim" if row.is_beneath else ""
         line = _row((_title(row), *_cells(row)), sizes, style)
         line.rstrip()
         table.append(line)
@@ -193,13 +193,8 @@ def _who_acts(result: Mapping[str, Any], width: int) -> list[Text]:
     return table
 
 
-def _is_beneath(row: Standing) -> bool:
-    """Whether it says what yours would have been."""
-    return row.is_own and row.seat is not Seat.YOU
-
-
 def _title(row: Standing) -> str:
-    return f"  {row.title}" if _is_beneath(row) else printable(row.title)
+    return f"  {row.title}" if row.is_beneath else printable(row.title)
 
 
 def _cells(row: Standing) -> tuple[str, str, str, str]:

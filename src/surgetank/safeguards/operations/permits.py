@@ -5,7 +5,6 @@ when one refuses, what the others gave is thrown away: nothing was taken. What i
 memory: after a restart a dependency counts as healthy until it shows otherwise.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
 import structlog
@@ -95,7 +94,7 @@ class GovernedPermits:
         """Return a permit whose call was never made; see `core.ports.Permits`."""
         now = self._clock.now()
         state = self._governor(permit.dependency, now=now)
-        self._keep(_returned(state, permit, now=now), now=now)
+        self._keep(governor.give_back(state, permit, now=now), now=now)
 
     def views(self) -> dict[Dependency, View]:
         """Say for operators where each dependency stands, by name."""
@@ -129,23 +128,6 @@ class GovernedPermits:
             )
             if self._changed is not None:
                 self._changed(dependency, phase, now)
-
-
-def _returned(state: Governor, permit: Permit, *, now: float) -> Governor:
-    """Undo what a permit took: its slot, its pace, its place among the probes.
-
-    A retry's token stays spent: that errs towards fewer retries.
-    """
-    policy, breaker = state.policy, state.breaker
-    if permit.epoch == breaker.epoch and breaker.phase is Phase.HALF_OPEN:
-        breaker = breaker._replace(probes=max(0, breaker.probes - 1))
-    if permit.lane is not Lane.BACKLOG:
-        return state._replace(breaker=breaker)
-    slots = state.slots.freed(math.floor(permit.asked_at / policy.lost_s))
-    due_at = state.due_at
-    if permit.epoch == breaker.epoch and breaker.phase is Phase.CLOSED:
-        due_at = max(due_at - 1.0 / state.release.rate_per_s, now - policy.burst_s)
-    return state._replace(breaker=breaker, slots=slots, due_at=due_at)
 
 
 class OpenPermits:

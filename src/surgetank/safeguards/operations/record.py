@@ -137,20 +137,12 @@ def check(new: NewOperation) -> None:
     """Refuse what cannot be run.
 
     Raises:
-        InvalidInputError: a limit is exceeded, a name is empty or not unique, or a dependency
-            holds white space.
+        InvalidInputError: a limit is exceeded, a name is empty or not unique, a dependency holds
+            white space, or a text holds half a character.
     """
     if not 1 <= len(new.key) <= KEY_CHARACTERS_MAX:
         raise InvalidInputError(f"a key has 1 to {KEY_CHARACTERS_MAX} characters: {new.key[:80]!r}")
-    try:
-        "".join(
-            (
-                new.key,
-                *(text for step in new.steps for text in (step.arguments, step.fallback or "")),
-            )
-        ).encode()
-    except UnicodeEncodeError as error:
-        raise InvalidInputError(f"{new.key!r}: half a character: {error}") from error
+    _byte_length(new.key)
     if not 1 <= len(new.steps) <= STEPS_MAX:
         raise InvalidInputError(f"{new.key}: 1 to {STEPS_MAX} steps, not {len(new.steps)}")
     if len({step.name for step in new.steps}) != len(new.steps):
@@ -170,7 +162,14 @@ def _check_step(key: str, step: Step) -> None:
                 f"characters, no white space and no leading question mark: {name[:80]!r}"
             )
     for text in (step.arguments, step.fallback or ""):
-        if len(text.encode(errors="replace")) > ARGUMENT_BYTES_MAX:
+        if _byte_length(text) > ARGUMENT_BYTES_MAX:
             raise InvalidInputError(
                 f"{key}: arguments of {step.name} exceed {ARGUMENT_BYTES_MAX} bytes"
             )
+
+
+def _byte_length(text: str) -> int:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(f"half a character in a text: {error}") from error

@@ -1,0 +1,220 @@
+"""The page's tables: captioned, with scoped headers, in boxes that scroll when they are wide."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from surgetank.rehearsal.drill.comparison import judged, median_run
+from surgetank.rehearsal.drill.play import Run
+from surgetank.rehearsal.drill.report_markup import Markup, joined, tag
+from surgetank.rehearsal.drill.wording import (
+    NEVER,
+    NOTHING,
+    metric,
+    observed,
+    plain,
+    seconds_of,
+    span,
+    time_of_day,
+)
+from surgetank.rehearsal.scenario.schema import Figure, Scenario
+
+_MEANING = {
+    "operations_submitted": "creates asked for",
+    "operations_succeeded": "creates done, in time or late",
+    "operations_failed": "given up after their owner's patience",
+    "operations_expired": "past their deadline; the governor did not try them again",
+    "operations_coalesced": "superseded by a newer one",
+    "operations_unknown": "the answer never came",
+    "operations_lost": "acknowledged, and in no other state at the end",
+    "operations_duplicated": "a step done twice that was not said to be repeatable",
+    "provisioning_outage_s": "time in which creates were in outage",
+    "identity_outage_s": "time in which tokens were in outage",
+    "backlog_peak": "most creates waiting at once",
+    "drain_s": "from the last repair until 1% of the peak was left",
+    "retry_amplification": "calls made over calls wanted",
+    "wasted_ratio": "work for callers who had gone, over all work of the token service",
+    "fresh_success_ratio": "creates done by their deadline",
+    "own_operations_submitted": "of them yours",
+    "own_fresh_success_ratio": "yours done by their deadline",
+    "own_provisioning_outage_s": "time in which your last create had not been good",
+    "own_token_success_ratio": "your first calls for tokens that were answered",
+    "requests_handled": "requests that the stand-in cloud handled: the size of the replica",
+}
+
+
+def table(
+    name: str, caption: str, head: Sequence[str], rows: Sequence[Sequence[str]], *, class_: str = ""
+) -> Markup:
+    """Make a table whose first column heads its rows.
+
+    Args:
+        name: Unique on the page.
+        caption: What it shows.
+        head: Of the columns.
+        rows: Each as long as `head`.
+        class_: Of the box around it.
+    """
+    label = f"{name}-caption"
+    body = [
+        tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:]))
+        for row in rows
+    ]
+    return tag(
+        "div",
+        tag(
+            "table",
+            tag("caption", tag("span", caption), id=label),
+            tag("thead", tag("tr", *(tag("th", one, scope="col") for one in head))),
+            tag("tbody", *body),
+        ),
+        class_=f"box {class_}".rstrip(),
+        role="region",
+        aria_labelledby=label,
+        tabindex=0,
+    )
+
+
+def figures(scenario: Scenario, result: Mapping[str, Any]) -> Markup:
+    """List every figure, the assumed ones first."""
+    assumed, total = scenario.figure_counts()
+    flips = {one["figure"]: one for one in result["sensitivity"]}
+    ordered = sorted(scenario.figures.items(), key=lambda item: item[1].assumed is None)
+    head = ["figure", "value", "varied over", *(["verdict flips"] if flips else []), "where from"]
+    rows = [
+        [
+            tag("code", name),
+            plain(figure.value),
+            _range(figure),
+            *([_flips(flips.get(name))] if flips else []),
+            _origin(figure),
+        ]
+        for name, figure in ordered
+    ]
+    caption = f"{assumed} of {total} figures are assumed; the others have a source"
+    return table("figures", caption, head, rows, class_="tall")
+
+
+def metrics(result: Mapping[str, Any]) -> Markup:
+    """Give every metric of every variant, over seeds."""
+    variants = result["variants"]
+    several = len(result["seeds"]) > 1
+    first = next(iter(variants.values()))["summary"]
+    rows: list[list[str]] = []
+    for name, summary in first.items():
+        if "median" in summary:
+            cells = [_cell(name, one["summary"][name], several=several) for one in variants.values()]
+            rows.append([_metric_head(name, None), *cells])
+            continue
+        for region in summary:
+            cells = [
+                _cell(name, one["summary"][name][region], several=several)
+                for one in variants.values()
+            ]
+            rows.append([_metric_head(name, region), *cells])
+    over = "median, and p5 to p95 below it" if several else "one seed"
+    head = ["metric", *(one["title"] for one in variants.values())]
+    return table("metrics", f"All metrics by variant: {over}", head, rows, class_="sticky")
+
+
+def milestones(scenario: Scenario, result: Mapping[str, Any], *, is_played: bool) -> Markup:
+    """Hold published times against those that emerged."""
+    rows = [_milestone(scenario, row, is_played=is_played) for row in result["milestones"]]
+    head = ["milestone", "published", "here, median", "p5", "p95", "difference", "kind", "source"]
+    return table("milestones", "Published milestones, and the drill with nobody acting", head, rows)
+
+
+def expectations(scenario: Scenario, result: Mapping[str, Any]) -> Markup:
+    """List what the scenario expects, and what was seen."""
+    rows = [
+        [found["text"], observed(one.metric, found["observed"]), _met(is_met=found["met"])]
+        for one, found in judged(scenario, result)
+    ]
+    met = sum(found["met"] for found in result["expectations"])
+    caption = f"{met} of {len(rows)} expectations met"
+    return table("expectations", caption, ["expectation", "observed", "met"], rows)
+
+
+def deeds(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]) -> Markup:
+    """List what struck and who acted when, side by side for all variants."""
+    chosen = [median_run(runs, name) for name in result["variants"]]
+    times = [
+        {(title, region): at for at, title, region in reversed(run.acted)} for run in chosen
+    ]
+    first: dict[tuple[str, str], float] = {}
+    for found in times:
+        for key, at in found.items():
+            first[key] = min(at, first.get(key, at))
+    rows = [
+        [
+            _deed(scenario, *key),
+            *(time_of_day(found[key], scenario) if key in found else NOTHING for found in times),
+        ]
+        for key in sorted(first, key=lambda key: (first[key], key))
+    ]
+    head = ["what", *(one["title"] for one in result["variants"].values())]
+    caption = f"What happened when, UTC; {NOTHING} where there was no cause"
+    return table("deeds", caption, head, rows, class_="sticky")
+
+
+def _range(figure: Figure) -> str:
+    return NOTHING if figure.range is None else " to ".join(plain(end) for end in figure.range)
+
+
+def _origin(figure: Figure) -> Markup:
+    if figure.assumed is not None:
+        return joined([tag("b", "assumed: "), figure.assumed])
+    return joined([tag("span", "source: ", class_="muted"), figure.source])
+
+
+def _flips(flip: Mapping[str, Any] | None) -> str:
+    if flip is None:
+        return NOTHING
+    sides = [
+        f"{side} {plain(flip[f'flips_{side}'])}"
+        for side in ("below", "above")
+        if flip[f"flips_{side}"] is not None
+    ]
+    return " or ".join(sides) or "not within its range"
+
+
+def _metric_head(name: str, region: str | None) -> Markup:
+    shown = name if region is None else f"{name}@{region}"
+    meaning = _MEANING.get(name)
+    return joined([tag("code", shown), tag("small", meaning) if meaning else None])
+
+
+def _cell(name: str, spread: Mapping[str, Any], *, several: bool) -> Markup:
+    median, low, high = (metric(name, spread[key]) for key in ("median", "p5", "p95"))
+    return joined([median, tag("small", f"{low} to {high}") if several else None])
+
+
+def _milestone(scenario: Scenario, row: Mapping[str, Any], *, is_played: bool) -> list[str]:
+    published = seconds_of(row["published"])
+    clock = time_of_day(published, scenario)
+    if row["kind"] == "scripted" or not is_played:
+        kind = "scripted" if row["kind"] == "scripted" else "not played"
+        return [row["name"], clock, NOTHING, NOTHING, NOTHING, NOTHING, kind, row["source"]]
+    times = [seconds_of(row[key]) for key in ("median", "p5", "p95")]
+    clocks = [time_of_day(at, scenario) for at in times]
+    kind = f"{row['kind']}" if clocks[0] != NEVER else "did not come about"
+    return [row["name"], clock, *clocks, _difference(published, times[0]), kind, row["source"]]
+
+
+def _difference(published: float | None, here: float | None) -> str:
+    if published is None or here is None:
+        return NOTHING
+    word = "later" if here > published else "earlier"
+    return f"{span(abs(here - published))} {word}"
+
+
+def _met(*, is_met: bool) -> Markup:
+    return tag("b", "yes" if is_met else "NO", class_="good" if is_met else "bad")
+
+
+def _deed(scenario: Scenario, title: str, region: str) -> Markup:
+    if region in scenario.cloud.regions:
+        place = scenario.cloud.regions[region].title
+    else:
+        struck = next((one.regions for one in scenario.timeline if one.title == title), ())
+        place = ", ".join(scenario.cloud.regions[one].title for one in struck)
+    return joined([title, tag("small", place)])
