@@ -13,7 +13,6 @@ from surgetank.rehearsal.drill.comparison import (
     spread,
     standings,
 )
-from surgetank.rehearsal.drill.outage import Outage
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.wording import listing, percent, span
 from surgetank.rehearsal.scenario.schema import Repair, Scenario, Seat, Variant
@@ -49,7 +48,9 @@ def _nobody(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]) 
     if not failed:
         return f"with nobody acting, {_creates(row)} and tokens were never in outage"
     places = listing([scenario.cloud.regions[region].title for region in failed])
-    after = " after the repair" if _is_after_repair(scenario, median_run(runs, name), failed) else ""
+    after = (
+        " after the repair" if _is_after_repair(scenario, median_run(runs, name), failed) else ""
+    )
     upto = "up to " if len(failed) > 1 else ""
     down = span(row.tokens_s.median)
     return f"with nobody acting, {_creates(row)} and tokens in {places} for {upto}{down}{after}"
@@ -63,7 +64,7 @@ def _everybody(scenario: Scenario, result: Mapping[str, Any]) -> str | None:
     ]
     if not played:
         return None
-    name = max(played, key=lambda one: _safeguards(scenario.variants[one]))
+    name = max(played, key=lambda one: _strength(scenario.variants[one]))
     row = _row(result, name)
     title = _what(scenario.variants[name])
     if not row.blocked_s.median and not row.tokens_s.median:
@@ -111,25 +112,23 @@ def _outages(row: Standing) -> str:
     return f"{_creates(row)} and {tokens if row.tokens_s.median else 'tokens never'}"
 
 
-def _safeguards(variant: Variant) -> int:
-    """Count the safeguards on; a mirror only half warm counts for half."""
-    return sum((
-        2 * (variant.mirror_warm_ratio or 0.0) >= 1,
-        (variant.mirror_warm_ratio or 0.0) == 1,
-        variant.broker,
-        variant.release == "adaptive",
-        variant.admission,
-    ))
+def _strength(variant: Variant) -> tuple[int, float]:
+    """Rank a choice of safeguards: how many there are, and how much the mirror holds."""
+    warm_ratio = variant.mirror_warm_ratio
+    chosen = (warm_ratio, variant.broker, variant.release == "adaptive", variant.admission)
+    return sum(map(bool, chosen)), warm_ratio or 0.0
 
 
 def _what(variant: Variant) -> str:
-    named = {
-        "mirror": variant.mirror_warm_ratio is not None,
-        "token broker": variant.broker,
-        "governor": variant.release is not None,
-        "admission": variant.admission,
-    }
-    return listing([name for name, is_on in named.items() if is_on]) or "no safeguard"
+    warm_ratio, release = variant.mirror_warm_ratio, variant.release
+    named = [
+        "token broker" if variant.broker else None,
+        "admission" if variant.admission else None,
+        "governor" if release == "adaptive" else f"{release} release" if release else None,
+    ]
+    if warm_ratio is not None:
+        named.insert(0, "mirror" if warm_ratio == 1 else f"mirror ({percent(warm_ratio)} warm)")
+    return listing([name for name in named if name is not None]) or "no safeguard"
 
 
 def _failed_regions(scenario: Scenario, result: Mapping[str, Any], name: str) -> list[str]:
@@ -148,7 +147,7 @@ def _is_after_repair(scenario: Scenario, run: Run, regions: Sequence[str]) -> bo
     repaired = {region: at for at, title, region in run.acted if title in repairs}
 
     def is_after(region: str) -> bool:
-        found: Sequence[Outage] = run.outages.identity.get(region, [])
+        found = run.outages.identity.get(region, [])
         return region in repaired and all(one.start_at >= repaired[region] for one in found)
 
     return all(is_after(region) for region in regions)

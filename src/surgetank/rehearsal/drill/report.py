@@ -94,7 +94,10 @@ def _header(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]) 
         f" · {count(seeds, 'seed')}{', medians' if seeds > 1 else ''} · virtual clock · "
         f"scale {result['scale']} · {assumed} of {total} figures assumed"
     )
-    links = (tag("li", tag("a", title, href=f"#{name}")) for name, title in _SECTIONS.items())
+    links = (
+        tag("li", tag("a", title.partition(",")[0], href=f"#{name}"))
+        for name, title in _SECTIONS.items()
+    )
     return tag(
         "header",
         tag("h1", f"{scenario.title}: the outage, and what each safeguard would have changed"),
@@ -108,7 +111,9 @@ def _outage(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]) 
     name = chart.shown_variant(result)
     run = median_run(runs, name)
     seeds = len(result["seeds"])
-    which = f"seed {run.seed}, the one in the middle of {seeds}" if seeds > 1 else f"seed {run.seed}"
+    which = (
+        f"seed {run.seed}, the one in the middle of {seeds}" if seeds > 1 else f"seed {run.seed}"
+    )
     hidden = len(scenario.cloud.regions) - chart.REGIONS_MAX
     more = f" {count(hidden, 'region')} with less outage of tokens not drawn." if hidden > 0 else ""
     caption = (
@@ -179,7 +184,7 @@ def _milestones(scenario: Scenario, result: Mapping[str, Any]) -> Markup:
 
 
 def _reading(scenario: Scenario, result: Mapping[str, Any]) -> list[Markup]:
-    notes = [note for note in (*_terms(scenario), *_limits(scenario, result)) if note]
+    notes = [*_terms(scenario), *_limits(scenario, result)]
     return [tag("ul", *(tag("li", tag("b", head), body) for head, body in notes))]
 
 
@@ -187,29 +192,37 @@ def _terms(scenario: Scenario) -> list[tuple[str, str]]:
     return [
         (
             "Emerged and scripted. ",
-            "The scenario scripts the trigger, the operators' acts and the fleet, nothing else. "
-            "Outages come from queues, time-outs, retries and nodes that fail under load. Operators "
-            "scale out or take traffic off only if tokens fail in the variant at hand. A milestone "
-            "marked calibrated had a figure set so that it fits, and proves nothing.",
+            (
+                "The scenario scripts the trigger, the operators' acts and the fleet, nothing else. "
+                "Outages come from queues, time-outs, retries and nodes that fail under load. Operators "
+                "scale out or take traffic off only if tokens fail in the variant at hand. A milestone "
+                "marked calibrated had a figure set so that it fits, and proves nothing."
+            ),
         ),
         (
             "Outage. ",
-            "From the first of 3 windows in a row with fewer than 90% of first attempts good, to "
-            "the first of 5 in a row above; a window is one minute, or longer until it holds 20 "
-            "calls. A create counts from when it was asked for, and is good when done at the first "
-            "try and in time: so an outage of creates may begin moments before its cause.",
+            (
+                "From the first of 3 windows in a row with fewer than 90% of first attempts good, to "
+                "the first of 5 in a row above; a window is one minute, or longer until it holds 20 "
+                "calls. A create counts from when it was asked for, and is good when done at the first "
+                "try and in time: so an outage of creates may begin moments before its cause."
+            ),
         ),
         (
             "Seat and share. ",
-            "Nobody: everyone retries as they do today. You: safeguards on your own "
-            f"{percent(scenario.own_share)} of the load, nothing else changed. The issuer: "
-            "admission at the door of the token service alone. Everybody: safeguards on the "
-            "share that the scenario says. A customer cannot save the cloud, only itself.",
+            (
+                "Nobody: everyone retries as they do today. You: safeguards on your own "
+                f"{percent(scenario.own_share)} of the load, nothing else changed. The issuer: "
+                "admission at the door of the token service alone. Everybody: safeguards on the "
+                "share that the scenario says. A customer cannot save the cloud, only itself."
+            ),
         ),
         (
             "Time. ",
-            "All times are UTC. The services are the ones that run in production; only their "
-            "clock and their network are virtual, so a seed gives the same run each time.",
+            (
+                "All times are UTC. The services are the ones that run in production; only their "
+                "clock and their network are virtual, so a seed gives the same run each time."
+            ),
         ),
     ]
 
@@ -229,9 +242,10 @@ def _limits(scenario: Scenario, result: Mapping[str, Any]) -> list[tuple[str, st
         ),
         (
             "Scale. ",
-            f"The cloud is a replica at {result['scale']}: rates are divided, ratios kept. At night "
-            "it sees two or three calls a minute and region, so its times are coarser than a real "
-            "cloud's.",
+            (
+                f"The cloud is a replica at {result['scale']}: rates are divided, ratios kept. "
+                "Where it sees few calls a minute, its times are coarser than a real cloud's."
+            ),
         ),
         (
             "Seeds. ",
@@ -242,8 +256,10 @@ def _limits(scenario: Scenario, result: Mapping[str, Any]) -> list[tuple[str, st
         ),
         (
             "A stand-in. ",
-            "This is no measurement of anybody's cloud. It shows what follows from the figures "
-            "above; that published times come out near does not prove that the causes are right.",
+            (
+                "This is no measurement of anybody's cloud. It shows what follows from the figures "
+                "above; that published times come out near does not prove that the causes are right."
+            ),
         ),
     ]
     own = _own_creates(result)

@@ -21,7 +21,7 @@ from surgetank.rehearsal.drill.report_drawing import (
     timeline,
 )
 from surgetank.rehearsal.drill.report_markup import Markup, joined, tag
-from surgetank.rehearsal.drill.series import Series
+from surgetank.rehearsal.drill.series import EVERY_S, Series
 from surgetank.rehearsal.drill.wording import number, span, time_of_day
 from surgetank.rehearsal.scenario.schema import Scenario, Seat
 
@@ -60,7 +60,9 @@ def outage_chart(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, A
     ]
     events = _events(scenario, run)
     title = f"{scenario.title}: {result['variants'][name]['title']}, seed {run.seed}"
-    description = ". ".join(f"{one.title}, {one.subtitle}: {one.note or 'no outage'}" for one in lanes)
+    description = ". ".join(
+        f"{one.title}, {one.subtitle}: {one.note or 'no outage'}" for one in lanes
+    )
 
     def draw(screen: Screen) -> Markup:
         frame = _frame(scenario, screen)
@@ -163,7 +165,11 @@ def _events(scenario: Scenario, run: Run) -> list[Event]:
 def _buckets(series: Series) -> list[tuple[float, float, slice]]:
     rows = range(0, len(series.at), BUCKET_ROWS)
     return [
-        (series.at[row - 1] if row else series.at[0] - 60.0, series.at[last], slice(row, last + 1))
+        (
+            series.at[row - 1] if row else series.at[0] - EVERY_S,
+            series.at[last],
+            slice(row, last + 1),
+        )
         for row in rows
         for last in (min(row + BUCKET_ROWS, len(series.at)) - 1,)
     ]
@@ -221,7 +227,7 @@ def _panel_tokens_lane(scenario: Scenario, run: Run, region: str) -> Lane:
     found = run.outages.identity.get(region, [])
     said = f"in outage {span(_token_outage_s(run, region))}" if found else "no outage"
     levels = _token_levels(run.series, region)
-    return Lane(f"Tokens failed, {title}", said, "tokens", 34, levels, "")
+    return Lane(f"Tokens failed, {title}", said, "tokens", 34, levels, "100%")
 
 
 def _token_levels(series: Series, region: str) -> list[Level]:

@@ -10,7 +10,7 @@ from math import ceil
 from typing import NamedTuple
 
 from surgetank.rehearsal.drill.outage import Outage
-from surgetank.rehearsal.drill.report_markup import Markup, coordinate, joined, tag
+from surgetank.rehearsal.drill.report_markup import Markup, coordinate, tag
 from surgetank.rehearsal.drill.wording import day, printable
 
 CHARACTER = 6.4
@@ -23,6 +23,7 @@ _STRIP = 22.0
 _HEAD = 18.0
 _GAP = 12.0
 _TIER = 17.0
+_SCALE_ROOM = 70.0
 
 
 class Level(NamedTuple):
@@ -104,7 +105,9 @@ def timeline(
     return bottom + 34, [*_axis(frame, top, bottom), *lines, *parts, *labels]
 
 
-def svg(name: str, title: str, description: str, *, size: tuple[float, float], parts: Sequence[Markup]) -> Markup:
+def svg(
+    name: str, title: str, description: str, *, size: tuple[float, float], parts: Sequence[Markup]
+) -> Markup:
     """Wrap a drawing, with a title and a description for those who do not see it.
 
     Args:
@@ -135,9 +138,7 @@ def cut(words: str, room: float) -> str:
     return words if len(words) <= letters else words[: letters - 1] + "…"
 
 
-def _flags(
-    frame: Frame, events: Sequence[Event]
-) -> tuple[list[tuple[Event, float, float]], float]:
+def _flags(frame: Frame, events: Sequence[Event]) -> tuple[list[tuple[Event, float, float]], float]:
     """Place the events' labels in tiers, the last event lowest, so that no line meets a label.
 
     Returns:
@@ -174,9 +175,12 @@ def _lane(frame: Frame, lane: Lane, y: float) -> tuple[Markup, float]:
 
 def _titles(frame: Frame, lane: Lane, *, y: float, plot: float, foot: float) -> list[Markup]:
     if frame.left == 0:
-        scale = f"{lane.subtitle}; top: {lane.top}" if lane.top else lane.subtitle
-        words = f"{lane.title}: {scale}"
-        return [tag("text", cut(words, frame.width), class_="lane", x=0, y=y + 12)]
+        words = cut(f"{lane.title}, {lane.subtitle}", frame.width - _SCALE_ROOM)
+        parts = [tag("text", words, class_="lane", x=0, y=y + 12)]
+        if lane.top:
+            scale = f"0 to {lane.top}"
+            parts.append(tag("text", scale, class_="muted end", x=frame.width, y=y + 12))
+        return parts
     room = frame.left - 8
     middle = (plot + foot) / 2
     parts = [tag("text", cut(lane.title, room), class_="lane", x=0, y=middle - 1)]

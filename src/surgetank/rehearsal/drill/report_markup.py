@@ -9,7 +9,7 @@ from html import escape
 
 from surgetank.rehearsal.drill.wording import printable
 
-_VOID = frozenset({"br", "link", "meta"})
+_VOID = frozenset({"br", "link", "meta", "wbr"})
 """Elements of HTML that have no end."""
 
 Attribute = str | float | None
@@ -53,7 +53,7 @@ def tag(name: str, /, *children: str | None, **attributes: Attribute) -> Markup:
 
 def coordinate(value: float) -> str:
     """Write a number for a drawing: to a hundredth, without idle zeros."""
-    return f"{round(value, 2):g}" if abs(value) < 100_000 else f"{value:.0f}"
+    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def _value(value: str | float) -> str:

@@ -50,7 +50,7 @@ html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--ground);color:var(--text);
  font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans",sans-serif;
  font-variant-numeric:tabular-nums}
-header,main,footer{max-width:1216px;margin:0 auto;padding:0 16px}
+header,main,footer{max-width:1320px;margin:0 auto;padding:0 16px}
 header{padding-top:20px}
 h1{font-size:1.05rem;font-weight:600;margin:0;color:var(--muted)}
 h2{font-size:1.2rem;margin:2.2rem 0 .5rem;line-height:1.3}
@@ -77,7 +77,7 @@ figcaption{color:var(--muted);font-size:.9rem;max-width:100ch}
 .pair{display:grid;grid-template-columns:minmax(0,1fr);gap:0 32px}
 .panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr));
  gap:22px 28px;margin-top:1rem}
-.panels figcaption{margin-bottom:.3rem}
+.panels p{margin:0;font-size:.9rem}
 svg{display:block;width:100%;height:auto;overflow:visible}
 .narrow svg,.panels svg{max-width:520px}
 .wide{display:none}
@@ -85,7 +85,7 @@ svg text{font:12px Arial,"Liberation Sans",Helvetica,sans-serif;fill:var(--text)
 svg .muted{fill:var(--muted);font-size:11.5px}
 svg .end{text-anchor:end}
 svg .lane{font-weight:600}
-svg .flag,svg .lane,svg .note{paint-order:stroke;stroke:var(--ground);stroke-width:3px}
+svg .flag,svg .lane,svg .note{paint-order:stroke;stroke:var(--ground);stroke-width:5px;stroke-linejoin:round}
 svg .note{font-weight:600}
 .grid{stroke:var(--line);stroke-width:1;opacity:.55}
 .base{stroke:var(--line);stroke-width:1}
@@ -112,11 +112,11 @@ th,td{text-align:left;vertical-align:top;padding:.32rem .7rem;border-top:1px sol
 tbody th{font-weight:400}
 thead th{background:var(--raised);vertical-align:bottom}
 .sticky td{white-space:nowrap}
+.sticky td,.sticky th{padding-left:.55rem;padding-right:.45rem}
 .sticky th[scope=row],.sticky thead th:first-child{position:sticky;left:0;background:var(--raised);
- min-width:9.5rem;max-width:16rem;z-index:1}
+ min-width:min(16rem,38vw);z-index:1}
 .sticky small{white-space:nowrap}
 .sticky th small{white-space:normal}
-.sticky th code{overflow-wrap:anywhere}
 .tall{max-height:27rem;overflow-y:auto}
 .tall thead th{position:sticky;top:0;z-index:1}
 .tall td:nth-child(2),.tall td:nth-child(3){white-space:nowrap}
@@ -128,6 +128,7 @@ footer{color:var(--muted);padding-top:1.5rem;padding-bottom:2.5rem}
  .pair{grid-template-columns:minmax(0,1fr) minmax(0,1fr)}
 }
 @media (max-width:859px){.lead{font-size:1.12rem}}
+@page{size:landscape;margin:12mm}
 @media print{
  body{font-size:10pt}
  header,main,footer{max-width:none;padding-left:0;padding-right:0}
@@ -137,12 +138,13 @@ footer{color:var(--muted);padding-top:1.5rem;padding-bottom:2.5rem}
  .narrow{display:none}
  .box,.tall{overflow:visible;max-height:none}
  .sticky th[scope=row],.sticky thead th:first-child,.tall thead th{position:static}
- .sticky table{font-size:6.5pt}
- .sticky th,.sticky td{padding:.15rem .25rem;white-space:normal;min-width:0}
- .sticky small{white-space:normal}
+ .sticky table,.sticky small,.sticky code{font-size:7pt}
+ .sticky th[scope=row],.sticky thead th:first-child{min-width:0}
+ .sticky th,.sticky td{padding:.15rem .25rem}
  caption span{max-width:none}
  .pair{display:block}
- .panels{grid-template-columns:1fr 1fr}
+ .panels{grid-template-columns:1fr 1fr 1fr}
+ .pair svg{max-width:640px}
  figure,tr,pre{break-inside:avoid}
  h2,h3,caption{break-after:avoid}
  .levels,.bar,.outage,rect.published,thead th{-webkit-print-color-adjust:exact;

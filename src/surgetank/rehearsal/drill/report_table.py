@@ -102,7 +102,9 @@ def metrics(result: Mapping[str, Any]) -> Markup:
     rows: list[list[str]] = []
     for name, summary in first.items():
         if "median" in summary:
-            cells = [_cell(name, one["summary"][name], several=several) for one in variants.values()]
+            cells = [
+                _cell(name, one["summary"][name], several=several) for one in variants.values()
+            ]
             rows.append([_metric_head(name, None), *cells])
             continue
         for region in summary:
@@ -111,7 +113,7 @@ def metrics(result: Mapping[str, Any]) -> Markup:
                 for one in variants.values()
             ]
             rows.append([_metric_head(name, region), *cells])
-    over = "median, and p5 to p95 below it" if several else "one seed"
+    over = "median, and p5 to p95 below it where they differ" if several else "one seed"
     head = ["metric", *(one["title"] for one in variants.values())]
     return table("metrics", f"All metrics by variant: {over}", head, rows, class_="sticky")
 
@@ -137,9 +139,7 @@ def expectations(scenario: Scenario, result: Mapping[str, Any]) -> Markup:
 def deeds(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]) -> Markup:
     """List what struck and who acted when, side by side for all variants."""
     chosen = [median_run(runs, name) for name in result["variants"]]
-    times = [
-        {(title, region): at for at, title, region in reversed(run.acted)} for run in chosen
-    ]
+    times = [{(title, region): at for at, title, region in reversed(run.acted)} for run in chosen]
     first: dict[tuple[str, str], float] = {}
     for found in times:
         for key, at in found.items():
@@ -180,12 +180,15 @@ def _flips(flip: Mapping[str, Any] | None) -> str:
 def _metric_head(name: str, region: str | None) -> Markup:
     shown = name if region is None else f"{name}@{region}"
     meaning = _MEANING.get(name)
-    return joined([tag("code", shown), tag("small", meaning) if meaning else None])
+    # A long name may break after an underscore, and nowhere else.
+    first, *others = shown.split("_")
+    code = joined([first, *(joined(["_", tag("wbr"), word]) for word in others)])
+    return joined([tag("code", code), tag("small", meaning) if meaning else None])
 
 
 def _cell(name: str, spread: Mapping[str, Any], *, several: bool) -> Markup:
     median, low, high = (metric(name, spread[key]) for key in ("median", "p5", "p95"))
-    return joined([median, tag("small", f"{low} to {high}") if several else None])
+    return joined([median, tag("small", f"{low}-{high}") if several and low != high else None])
 
 
 def _milestone(scenario: Scenario, row: Mapping[str, Any], *, is_played: bool) -> list[str]:

@@ -94,7 +94,9 @@ def _milestones(
 ) -> list[Text]:
     nobody = seated(result, Seat.NOBODY)
     watched = [run for run in runs if run.variant == nobody]
-    lines = [_milestone(scenario, row, is_played=nobody is not None) for row in result["milestones"]]
+    lines = [
+        _milestone(scenario, row, is_played=nobody is not None) for row in result["milestones"]
+    ]
     known = {row["name"] for row in result["milestones"] if row["kind"] == _SCRIPTED}
     lines += [_entry(scenario, one, watched) for one in scenario.timeline if one.title not in known]
     lines.sort(key=lambda line: line.at)
@@ -236,7 +238,9 @@ def _closing(
             lines += [Text(line, "red") for line in wrapped]
     variant, seed = worst(scenario, result)
     lines.append(
-        Text(f"replay: surgetank drill {scenario.name} --variant {printable(variant)} --seed {seed}")
+        Text(
+            f"replay: surgetank drill {scenario.name} --variant {printable(variant)} --seed {seed}"
+        )
     )
     if report is not None:
         lines.append(Text(f"report: {printable(str(report))}"))

@@ -7,6 +7,7 @@ Several processes may share the file; SQLite lets one write at a time.
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any, Self
 
@@ -35,6 +36,7 @@ BUSY_S = 5.0
 """SQLite waits this long for another process that writes."""
 
 _ON_FALLBACK, _GIVEN_UP = 1, 2
+_RUN_AT, _DEADLINE_AT = 5, 8  # Where they stand in `_COLUMNS`.
 _ALWAYS = 1e18  # Later than any instant.
 
 _COLUMNS = """o.number, o.id, o.lane, o.state, o.queue, o.run_at, o.fence, o.worker, o.deadline_at,
@@ -142,17 +144,11 @@ class SQLiteStore:
 
     async def due(self, queue: str, *, now: float, limit: int) -> Due:
         """Read what is due in a queue; see `Store.due`."""
-        records = await self._read(_DUE, (queue, limit + 1))
-        due = tuple(record for record in records[:limit] if record.run_at <= now)
-        following = records[len(due) :]
-        return Due(due, following[0].run_at if following else None)
+        return await self._read_due(_DUE, (queue, limit + 1), column=_RUN_AT, now=now, limit=limit)
 
     async def late(self, *, now: float, limit: int) -> Due:
         """Read operations whose deadline has passed; see `Store.late`."""
-        records = await self._read(_LATE, (limit + 1,))
-        late = tuple(record for record in records[:limit] if _deadline(record) <= now)
-        following = records[len(late) :]
-        return Due(late, _deadline(following[0]) if following else None)
+        return await self._read_due(_LATE, (limit + 1,), column=_DEADLINE_AT, now=now, limit=limit)
 
     async def forget(self, *, before: float, limit: int) -> int:
         """Delete operations that ended long ago; see `Store.forget`."""
@@ -177,6 +173,12 @@ class SQLiteStore:
     async def _read(self, query: str, arguments: tuple[object, ...]) -> list[Record]:
         return await self._blocking.run(partial(_read_records, self._connection, query, arguments))
 
+    async def _read_due(
+        self, query: str, arguments: tuple[object, ...], *, column: int, now: float, limit: int
+    ) -> Due:
+        read = partial(_read_due, column=column, now=now, limit=limit)
+        return await self._blocking.run(partial(read, self._connection, query, arguments))
+
 
 def write_steps(steps: Sequence[Step]) -> str:
     """Write steps as JSON; equal steps give equal text."""
@@ -199,6 +201,27 @@ def _read_records(
     with translated(may_have_acted=False):
         rows = connection.execute(query, arguments).fetchall()
         return [_record(connection, row) for row in rows]
+
+
+def _read_due(
+    connection: sqlite3.Connection,
+    query: str,
+    arguments: tuple[object, ...],
+    *,
+    column: int,
+    now: float,
+    limit: int,
+) -> Due:
+    """Read rows, in order of the instant in `column`, up to the first that is not due."""
+    due = list[Any]()
+    next_at: float | None = None
+    with translated(may_have_acted=False), closing(connection.execute(query, arguments)) as rows:
+        for row in rows:
+            if len(due) == limit or row[column] > now:
+                next_at = row[column]
+                break
+            due.append(row)
+        return Due(tuple(_record(connection, row) for row in due), next_at)
 
 
 def _record(connection: sqlite3.Connection, row: Any) -> Record:
@@ -326,8 +349,3 @@ def _renew(
 
 def _forget(connection: sqlite3.Connection, *, before: float, limit: int) -> int:
     return connection.execute(_FORGET, (before, limit)).rowcount
-
-
-def _deadline(record: Record) -> float:
-    assert record.deadline_at is not None, "the query asks for operations with a deadline"
-    return record.deadline_at
