@@ -72,9 +72,7 @@ def test_the_second_outage_arises_after_the_repair_and_ends_when_traffic_is_take
 
 def test_without_the_operators_the_outage_does_not_end() -> None:
     entries = tuple(
-        entry
-        for entry in SCENARIO.timeline
-        if entry.act is None or entry.act.kind != "traffic_off"
+        entry for entry in SCENARIO.timeline if entry.act is None or entry.act.kind != "traffic_off"
     )
     quiet_logs()
     run = play(SCENARIO.model_copy(update={"timeline": entries}), "nobody", seed=1)

@@ -123,10 +123,11 @@ class ArtifactClient:
         error_code = "ArtifactUnreachable"
         for channel in (self.direct, self.plugin):
             response = await self._try_channel(channel, request)
-            if response is not None and response.status == _OK:
+            if response is None:
+                continue
+            if response.status == _OK:
                 return response.body
-            if response is not None:
-                error_code = response.headers.get("x-ms-error-code", f"Http{response.status}")
+            error_code = response.headers.get("x-ms-error-code", f"Http{response.status}")
         raise ArtifactError(error_code)
 
     async def _try_channel(self, channel: HttpClient, request: Request) -> Response | None:

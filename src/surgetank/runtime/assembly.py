@@ -34,7 +34,9 @@ class Ports(NamedTuple):
 class Running:
     """Services that were started together and are closed together, in reverse order."""
 
-    _closers: list[Callable[[], Awaitable[object]]] = field(default_factory=list[Callable[[], Awaitable[object]]])
+    _closers: list[Callable[[], Awaitable[object]]] = field(
+        default_factory=list[Callable[[], Awaitable[object]]]
+    )
 
     def add(self, close: Callable[[], Awaitable[object]]) -> None:
         """Close this too."""

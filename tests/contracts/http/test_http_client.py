@@ -24,7 +24,10 @@ from surgetank.runtime.simulation.network import Network
 T = TypeVar("T")
 PATIENT = Timeouts(connect_s=5.0, read_s=10.0, pool_s=10.0)
 HASTY = Timeouts(connect_s=5.0, read_s=0.1, pool_s=0.1)
-WORK_S = 0.3
+UNHURRIED = Timeouts(connect_s=5.0, read_s=0.6, pool_s=5.0)
+WORK_S = 0.6
+"""Far from the time-outs on both sides: a busy machine is late by up to a tenth of a second."""
+SLOW_S = 0.15
 LARGE = bytes(range(256)) * 8192  # 2 MiB
 ZIPPED = gzip.compress(b"as it is", mtime=0)
 
@@ -68,7 +71,9 @@ class Service:
             for number in range(6):
                 if path == "/pieces/broken" and number == 3:
                     raise RuntimeError("a defect half-way")
-                pause_s = WORK_S if path == "/pieces/stalled" and number == 3 else 0.03
+                pause_s = SLOW_S if path == "/pieces/slow" else 0.01
+                if path == "/pieces/stalled" and number == 3:
+                    pause_s = WORK_S
                 await self.clock.sleep_until(self.clock.now() + pause_s)
                 yield b"%d" % number
         finally:
@@ -332,7 +337,8 @@ def test_who_stops_reading_frees_the_place_and_ends_the_body(play: Play) -> None
 
 def test_a_slow_body_is_not_a_stopped_one(play: Play) -> None:
     async def story(site: Site) -> bytes:
-        return (await site.get("/pieces", HASTY)).body  # takes 0.18 s, each piece 0.03 s
+        assert UNHURRIED.read_s < 6 * SLOW_S  # the whole takes longer than any one may
+        return (await site.get("/pieces/slow", UNHURRIED)).body
 
     assert play(story) == b"012345"
 

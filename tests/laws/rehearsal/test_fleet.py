@@ -52,18 +52,14 @@ def test_clocks_of_a_region_are_ahead_by_its_offset() -> None:
 
 @given(st.integers(0, 50))
 def test_as_many_arrive_as_expected_give_or_take_one(seed: int) -> None:
-    found = list(
-        arrivals(READERS, REGION, DEMAND, start_at=0.0, end_at=DAY_S, chance=Random(seed))
-    )
+    found = list(arrivals(READERS, REGION, DEMAND, start_at=0.0, end_at=DAY_S, chance=Random(seed)))
     assert abs(len(found) - 0.05 * DAY_S) <= 1
     assert all(0.0 <= at < DAY_S for at in found)
     assert all(a < b for a, b in pairwise(found))
 
 
 def test_creates_arrive_when_it_is_day() -> None:
-    found = list(
-        arrivals(CREATES, REGION, DEMAND, start_at=0.0, end_at=DAY_S, chance=Random(1))
-    )
+    found = list(arrivals(CREATES, REGION, DEMAND, start_at=0.0, end_at=DAY_S, chance=Random(1)))
     at_noon = sum(12 * 3600 <= at < 16 * 3600 for at in found)
     at_night = sum(at < 4 * 3600 for at in found)
     assert at_noon > 4 * at_night

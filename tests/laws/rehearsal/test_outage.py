@@ -82,9 +82,9 @@ def test_seconds_in_outage_are_summed() -> None:
     assert outage_s([]) == 0
 
 
-times = st.lists(
-    st.tuples(st.floats(0, 3600, exclude_max=True), st.booleans()), max_size=300
-).map(sorted)
+times = st.lists(st.tuples(st.floats(0, 3600, exclude_max=True), st.booleans()), max_size=300).map(
+    sorted
+)
 
 
 @given(times)

@@ -2,16 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any, TypeVar
 
 import pytest
 
+from surgetank.cloud.compute import Compute
 from surgetank.cloud.station import Served, Station, StationPolicy, Turned
 from surgetank.control.admission import Admission
-from surgetank.core.http import Handler, Request, Response, Timeouts
+from surgetank.core.http import Handler, Request, Response
 from surgetank.core.ports import Chance, HttpClient
 from surgetank.core.value import Lane
 from surgetank.runtime.simulation.clock import VirtualClock
@@ -107,17 +108,94 @@ class Stage:
         return script
 
     async def call(self, handler: Handler, method: str, url: str, **options: Any) -> Response:
-        """Ask a handler itself; `json` is the body as an object."""
-        if "json" in options:
-            options["body"] = json.dumps(options.pop("json")).encode()
+        """Ask a handler itself."""
         return await handler(Request.to(method, url, **options))
+
+    def region(self, **settings: Any) -> "Region":
+        return Region(self, **settings)
 
     def client(self, host: str = "vm") -> HttpClient:
         return self.network.client(host, connections_max=10_000)
 
 
+SET = "/subscriptions/0/resourceGroups/g/providers/Microsoft.Compute/virtualMachineScaleSets/s"
+INSTALL: dict[str, Any] = {"properties": {"settings": {"version": "1"}}}
+BOOT_S = 40.0
+
+
+@dataclass
+class Agent:
+    """Takes a while and then does as it is told."""
+
+    stage: Stage
+    name: str
+    codes: Mapping[str, str | None]
+    applied: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    at_once: int = 0
+
+    async def apply(self, settings: dict[str, Any]) -> str | None:
+        self.applied.append(settings)
+        self.at_once += 1
+        assert self.at_once == 1, "an agent does one thing at a time"
+        await self.stage.clock.sleep_until(self.stage.clock.now() + 10.0)
+        self.at_once -= 1
+        return self.codes.get(self.name)
+
+
+class Region:
+    """A control plane with a scale set `s`, and the agents of its machines."""
+
+    def __init__(self, stage: Stage, **settings: Any) -> None:
+        self.agents: dict[str, Agent] = {}
+        self.codes: dict[str, str | None] = {}
+        self._stage = stage
+        self.compute = Compute(
+            region="eastus",
+            clock=stage.clock,
+            boot_s=BOOT_S,
+            start_agent=self._start_agent,
+            **settings,
+        )
+        self.host = f"http://{self.compute.host}"
+
+    def _start_agent(self, name: str) -> Agent:
+        assert name not in self.agents
+        agent = self.agents[name] = Agent(self._stage, name, self.codes)
+        return agent
+
+    async def put(self, path: str, body: Any = None, *, raw: bytes = b"") -> Response:
+        """PUT an object, or these bytes."""
+        content = raw if body is None else json.dumps(body).encode()
+        return await self._stage.call(self.compute.handle, "PUT", self.host + path, body=content)
+
+    async def create(self, instances: int = 1) -> None:
+        assert (await self.put(SET, {"sku": {"capacity": instances}})).status == 201
+
+    async def install(self, path: str = SET, name: str = "e", body: Any = INSTALL) -> str:
+        """Begin to install an extension; gives the address to poll."""
+        response = await self.put(f"{path}/extensions/{name}", body)
+        assert response.status == 201
+        return response.headers["azure-asyncoperation"]
+
+    async def poll(self, url: str, prefer: str | None = None) -> Response:
+        headers = {} if prefer is None else {"prefer": prefer}
+        return await self._stage.call(self.compute.handle, "GET", url, headers=headers)
+
+    async def end(self, url: str) -> dict[str, Any]:
+        """Wait until an operation is over; gives what a poll is told."""
+        while (fields := fields_of(await self.poll(url, "wait=3600")))["status"] == "InProgress":
+            pass
+        return fields
+
+
+def fields_of(response: Response) -> dict[str, Any]:
+    """The fields of a JSON object."""
+    assert response.headers["content-type"] == "application/json"
+    fields: dict[str, Any] = json.loads(response.body)
+    return fields
+
+
 Play = Callable[[Callable[[Stage], Coroutine[Any, Any, None]]], None]
-TIMEOUTS = Timeouts(connect_s=5.0, read_s=5.0, pool_s=5.0)
 
 
 @pytest.fixture

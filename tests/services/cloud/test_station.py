@@ -67,7 +67,7 @@ def test_calls_go_to_the_least_busy_node(play: "Play") -> None:
 
 def test_the_work_of_a_call_spreads_around_its_mean(play: "Play") -> None:
     async def body(stage: "Stage") -> None:
-        spread = {"spread_ratio": 0.5, "nodes": 2, "rate_per_s": 0.5}
+        spread: dict[str, Any] = {"spread_ratio": 0.5, "nodes": 2, "rate_per_s": 0.5}
         least = await stage.station(chance=stage.chance(0.0), **spread).serve()
         mean = await stage.station(chance=stage.chance(0.5), **spread).serve()
         assert (least, mean) == (Served(2.0), Served(4.0))
@@ -134,7 +134,9 @@ def test_admission_refuses_and_says_when_to_come_back(play: "Play") -> None:
         admission = Admission(wait_s_max=2.0, retry_s_min=1.0, retry_s_max=60.0)
         station = stage.station(admission=admission, chance=stage.chance(0.0))
         await stage.crowd(station, 3)
-        assert await station.serve() == Turned(429, pytest.approx(1.0))
+        refused = await station.serve()
+        assert isinstance(refused, Turned)
+        assert (refused.status, refused.retry_after_s) == (429, pytest.approx(1.0))
         assert (station.counts.refused, stage.passed_s) == (1, 0.0)
 
     play(body)
@@ -186,9 +188,7 @@ def test_a_queue_that_shrinks_in_time_prevents_the_crash(play: "Play") -> None:
 
 
 @pytest.mark.parametrize(("crash_after_s", "crashes"), [(inf, 0), (100.0, 1)])
-def test_a_node_can_be_made_not_to_crash(
-    play: "Play", crash_after_s: float, crashes: int
-) -> None:
+def test_a_node_can_be_made_not_to_crash(play: "Play", crash_after_s: float, crashes: int) -> None:
     async def body(stage: "Stage") -> None:
         station = stage.station(crash_after_s=crash_after_s, queue_s_max=1e9, health_period_s=1e9)
         await stage.crowd(station, 1_000)
@@ -201,9 +201,7 @@ def test_a_node_can_be_made_not_to_crash(
 
 def test_a_crashed_node_comes_back_cold_and_warms_up(play: "Play") -> None:
     async def body(stage: "Stage") -> None:
-        station = stage.station(
-            crash_after_s=10.0, restart_s=120.0, warm_s=300.0, cold_ratio=0.2
-        )
+        station = stage.station(crash_after_s=10.0, restart_s=120.0, warm_s=300.0, cold_ratio=0.2)
         await _crash(stage, station)
         speeds: list[float] = []
         for second in (10.0, 129.9, 130.0, 280.0, 430.0, 1_000.0):

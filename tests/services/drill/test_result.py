@@ -81,9 +81,7 @@ def test_an_instant_is_utc_text() -> None:
         ("provisioning_outage.end", None),
     ],
 )
-def test_a_milestone_is_an_edge_of_the_longest_outage(
-    measure: str, expected: float | None
-) -> None:
+def test_a_milestone_is_an_edge_of_the_longest_outage(measure: str, expected: float | None) -> None:
     short = Outage(1.0, 2.0, is_over=True)
     found = Outages(
         [short, Outage(5.0, 500.0, is_over=False)],
@@ -159,16 +157,10 @@ def test_milestones_say_published_and_emergent_time_and_which_is_which() -> None
     assert rows["policy blocks reads"]["kind"] == "scripted"
     assert rows["policy blocks reads"]["median"] is None
     east = rows["tokens fail, East US"]
-    assert (east["kind"], east["published"]) == ("emerged", "2026-02-03T00:08:00Z")
+    assert (east["kind"], east["published"]) == ("calibrated", "2026-02-03T00:08:00Z")
+    assert rows["tokens back, East US"]["kind"] == "emerged"
     assert (east["p5"], east["median"]) == ("2026-02-02T18:01:00Z", "2026-02-02T18:02:00Z")
     assert rows["tokens fail, West US"]["median"] is None
-
-
-def test_a_milestone_that_calibrates_is_said_to() -> None:
-    told = FULL.published[3].model_copy(update={"calibrates": True})
-    only = FULL.model_copy(update={"expect": (), "published": (told,)})
-    (row,) = build_result(only, [outcome(1, {"x": 0.0})])["milestones"]
-    assert row["kind"] == "calibrated"
 
 
 def test_a_verdict_is_not_met_when_one_expectation_is_not() -> None:

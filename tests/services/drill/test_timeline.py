@@ -55,7 +55,9 @@ def _world(loop: VirtualLoop, clock: VirtualClock, ledger: Ledger) -> World:
 def test_the_policy_blocks_every_account_one_after_another() -> None:
     world, _ = played(until_h=0.058)
     blocked = [
-        name for name, one in world.regions.items() if not one.account.access.allow_blob_public_access
+        name
+        for name, one in world.regions.items()
+        if not one.account.access.allow_blob_public_access
     ]
     assert blocked == ["eastus", "westus"]
     world, _ = played(until_h=0.1)

@@ -7,6 +7,7 @@ A command group is one module with `register(app)`, listed in `_build`. Its comm
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated
 
 import typer
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         process in silence with 1.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    as_json = "--json" in words
+    as_json = _wants_json(words)
     try:
         status = _build()(words, prog_name="surgetank", standalone_mode=False) or ExitStatus.DONE
         if status == ExitStatus.INTERRUPTED:
@@ -56,6 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001 - the last frame: everything becomes a status here
         return report_error(error, as_json=as_json)
     return int(status)
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    """Whether standard output is for a program: a drill's `--json PATH` leaves it to people."""
+    if words[:1] == ["drill"]:
+        return "--json=-" in words or ("--json", "-") in pairwise(words)
+    return "--json" in words
 
 
 def _build() -> typer.Typer:

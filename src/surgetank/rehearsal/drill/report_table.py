@@ -5,7 +5,7 @@ from typing import Any
 
 from surgetank.rehearsal.drill.comparison import judged, median_run
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.report_markup import Markup, joined, tag
+from surgetank.rehearsal.drill.report_markup import Markup, joined, tag, text
 from surgetank.rehearsal.drill.wording import (
     NEVER,
     NOTHING,
@@ -38,6 +38,7 @@ _MEANING = {
     "own_fresh_success_ratio": "yours done by their deadline",
     "own_provisioning_outage_s": "time in which your last create had not been good",
     "own_token_success_ratio": "your first calls for tokens that were answered",
+    "published_error_s": "emerged less published time; below 0 is earlier",
     "requests_handled": "requests that the stand-in cloud handled: the size of the replica",
 }
 
@@ -98,21 +99,11 @@ def metrics(result: Mapping[str, Any]) -> Markup:
     """Give every metric of every variant, over seeds."""
     variants = result["variants"]
     several = len(result["seeds"]) > 1
-    first = next(iter(variants.values()))["summary"]
-    rows: list[list[str]] = []
-    for name, summary in first.items():
-        if "median" in summary:
-            cells = [
-                _cell(name, one["summary"][name], several=several) for one in variants.values()
-            ]
-            rows.append([_metric_head(name, None), *cells])
-            continue
-        for region in summary:
-            cells = [
-                _cell(name, one["summary"][name][region], several=several)
-                for one in variants.values()
-            ]
-            rows.append([_metric_head(name, region), *cells])
+    summaries = [one["summary"] for one in variants.values()]
+    rows = [
+        [_metric_head(name, key), *(_cell(one, name, key, several=several) for one in summaries)]
+        for name, key in _measured(summaries)
+    ]
     over = "median, and p5 to p95 below it where they differ" if several else "one seed"
     head = ["metric", *(one["title"] for one in variants.values())]
     return table("metrics", f"All metrics by variant: {over}", head, rows, class_="sticky")
@@ -177,8 +168,23 @@ def _flips(flip: Mapping[str, Any] | None) -> str:
     return " or ".join(sides) or "not within its range"
 
 
-def _metric_head(name: str, region: str | None) -> Markup:
-    shown = name if region is None else f"{name}@{region}"
+def _measured(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str | None]]:
+    """List metrics in order; of a mapping, every key that any variant has."""
+    found: list[tuple[str, str | None]] = []
+    for name in summaries[0]:
+        if _is_spread(summaries[0][name]):
+            found.append((name, None))
+            continue
+        found += [(name, key) for key in sorted({key for one in summaries for key in one[name]})]
+    return found
+
+
+def _is_spread(summary: Mapping[str, Any]) -> bool:
+    return "median" in summary and not isinstance(summary["median"], Mapping)
+
+
+def _metric_head(name: str, key: str | None) -> Markup:
+    shown = name if key is None else f"{name}@{key}"
     meaning = _MEANING.get(name)
     # A long name may break after an underscore, and nowhere else.
     first, *others = shown.split("_")
@@ -186,8 +192,11 @@ def _metric_head(name: str, region: str | None) -> Markup:
     return joined([tag("code", code), tag("small", meaning) if meaning else None])
 
 
-def _cell(name: str, spread: Mapping[str, Any], *, several: bool) -> Markup:
-    median, low, high = (metric(name, spread[key]) for key in ("median", "p5", "p95"))
+def _cell(summary: Mapping[str, Any], name: str, key: str | None, *, several: bool) -> Markup:
+    spread = summary[name] if key is None else summary[name].get(key)
+    if spread is None:
+        return text(NEVER)
+    median, low, high = (metric(name, spread[share]) for share in ("median", "p5", "p95"))
     return joined([median, tag("small", f"{low}-{high}") if several and low != high else None])
 
 

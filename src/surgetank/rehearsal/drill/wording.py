@@ -27,9 +27,11 @@ def printable(text: str) -> str:
 
 
 def span(seconds: float | None) -> str:
-    """Write a duration as hours and minutes: `4h02`; None is never."""
+    """Write a duration as hours and minutes: `4h02`; None is never, and below 0 is earlier."""
     if seconds is None:
         return NEVER
+    if seconds < 0:
+        return f"-{span(-seconds)}"
     minutes = round(seconds / 60)
     if seconds > 0 and minutes == 0:
         return "<0h01"
