@@ -123,11 +123,10 @@ class ArtifactClient:
         error_code = "ArtifactUnreachable"
         for channel in (self.direct, self.plugin):
             response = await self._try_channel(channel, request)
-            if response is None:
-                continue
-            if response.status == _OK:
-                return response.body
-            error_code = response.headers.get("x-ms-error-code", f"Http{response.status}")
+            if response is not None:
+                if response.status == _OK:
+                    return response.body
+                error_code = response.headers.get("x-ms-error-code", f"Http{response.status}")
         raise ArtifactError(error_code)
 
     async def _try_channel(self, channel: HttpClient, request: Request) -> Response | None:

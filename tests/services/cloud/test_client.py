@@ -289,6 +289,17 @@ def test_without_any_answer_the_artifact_is_unreachable(play: "Play") -> None:
     play(body)
 
 
+def test_a_refused_connection_is_tried_again_like_a_fault(play: "Play") -> None:
+    async def body(stage: "Stage") -> None:
+        artifacts = Artifacts(stage, [None], [None])
+        stage.network.stop(HOST)
+        stage.network.stop(PLUGIN)
+        assert await artifacts.fail() == "ArtifactUnreachable"
+        assert (stage.network.refused, stage.passed_s) == (12, 2 * 31.0)
+
+    play(body)
+
+
 def test_the_last_answer_says_what_stood_in_the_way(play: "Play") -> None:
     async def body(stage: "Stage") -> None:
         artifacts = Artifacts(stage, [BLOCKED], [None])

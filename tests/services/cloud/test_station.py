@@ -136,7 +136,8 @@ def test_admission_refuses_and_says_when_to_come_back(play: "Play") -> None:
         await stage.crowd(station, 3)
         refused = await station.serve()
         assert isinstance(refused, Turned)
-        assert (refused.status, refused.retry_after_s) == (429, pytest.approx(1.0))
+        assert refused.status == 429
+        assert refused.retry_after_s == pytest.approx(1.0)
         assert (station.counts.refused, stage.passed_s) == (1, 0.0)
 
     play(body)

@@ -108,7 +108,7 @@ def _drill(
     if json == "-":
         typer.echo(dumps(result, indent=2))
     else:
-        console().print(terminal.render(chosen, result, report=report))
+        console().print(terminal.render(chosen, result, runs=runs, report=report))
     return ExitStatus.DONE if result["verdict"] == "met" else ExitStatus.NOT_MET
 
 

@@ -78,13 +78,14 @@ def worst(scenario: Scenario, result: Mapping[str, Any]) -> tuple[str, int]:
     """Name the run that is most worth a second look, as (variant, seed).
 
     That is the one furthest from the first expectation not met; when all are met, the one in which
-    tokens, and then creates, were in outage longest.
+    tokens, and then creates, were in outage longest, with nobody acting where that was played.
     """
     failed = next((one for one, found in judged(scenario, result) if not found["met"]), None)
+    wanted = seated(result, Seat.NOBODY) if failed is None else failed.variant
     runs = [
         (name, int(seed), one["metrics"])
         for name, variant in result["variants"].items()
-        if failed is None or name == failed.variant
+        if wanted in (None, name)
         for seed, one in variant["seeds"].items()
     ]
 

@@ -22,7 +22,7 @@ _MEANING = {
     "operations_submitted": "creates asked for",
     "operations_succeeded": "creates done, in time or late",
     "operations_failed": "given up after their owner's patience",
-    "operations_expired": "past their deadline; the governor did not try them again",
+    "operations_expired": "past their owner's patience before the governor let them through",
     "operations_coalesced": "superseded by a newer one",
     "operations_unknown": "the answer never came",
     "operations_lost": "acknowledged, and in no other state at the end",
@@ -80,7 +80,7 @@ def figures(scenario: Scenario, result: Mapping[str, Any]) -> Markup:
     assumed, total = scenario.figure_counts()
     flips = {one["figure"]: one for one in result["sensitivity"]}
     ordered = sorted(scenario.figures.items(), key=lambda item: item[1].assumed is None)
-    head = ["figure", "value", "varied over", *(["verdict flips"] if flips else []), "where from"]
+    head = ["figure", "value", "range", *(["verdict flips"] if flips else []), "where from"]
     rows = [
         [
             tag("code", name),
@@ -197,7 +197,14 @@ def _cell(summary: Mapping[str, Any], name: str, key: str | None, *, several: bo
     if spread is None:
         return text(NEVER)
     median, low, high = (metric(name, spread[share]) for share in ("median", "p5", "p95"))
-    return joined([median, tag("small", f"{low}-{high}") if several and low != high else None])
+    return joined(
+        [
+            median,
+            tag("small", f"{low} to {high}" if "-" in low else f"{low}-{high}")
+            if several and low != high
+            else None,
+        ]
+    )
 
 
 def _milestone(scenario: Scenario, row: Mapping[str, Any], *, is_played: bool) -> list[str]:
