@@ -7,26 +7,57 @@ The claims over twenty seeds are in `test_azure_2026_02.py`.
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
-from functools import cache
 
 import pytest
 
 from surgetank.app.wiring import quiet_logs
 from surgetank.rehearsal.drill.play import Run, play
 from surgetank.rehearsal.drill.result import build_result
+from surgetank.rehearsal.drill.session import drill
 from surgetank.rehearsal.scenario.reader import load
+from surgetank.rehearsal.scenario.schema import Entry, Scenario
+
+# The whole runs are made once, by one of pytest's workers.
+pytestmark = pytest.mark.xdist_group("drill")
 
 SCENARIO = load("azure-2026-02")
 REQUESTS_MAX = 80_000
-VARIANTS = sorted(SCENARIO.variants)
+VARIANTS = ["nobody", "you-1pct", "issuer-admission", "everybody-governor", "everybody-all"]
 
 
-@cache
-def run_of(variant: str) -> Run:
-    """One whole run; some seconds each, so each is played once."""
-    quiet_logs()
-    return play(SCENARIO, variant, seed=1)
+def played(scenario: Scenario, variants: Sequence[str]) -> dict[str, Run]:
+    """Whole runs with seed 1, in processes without the tracer of coverage: it triples their time.
+
+    Short runs of the same code are traced elsewhere.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COVERAGE_PROCESS_CONFIG", "")
+        runs = drill(
+            scenario,
+            variants=variants,
+            seeds=[1],
+            jobs=2,
+            on_run=lambda _: None,
+            prepare=quiet_logs,
+        )
+    return {run.variant: run for run in runs}
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[str, Run]:
+    return played(SCENARIO, VARIANTS)
+
+
+def without(*titles: str) -> Scenario:
+    """The scenario without the entries of these titles."""
+    known = {entry.title for entry in SCENARIO.timeline}
+    assert known >= set(titles)
+    entries: tuple[Entry, ...] = tuple(
+        entry for entry in SCENARIO.timeline if entry.title not in titles
+    )
+    return SCENARIO.model_copy(update={"timeline": entries})
 
 
 def number(run: Run, metric: str) -> float:
@@ -36,8 +67,10 @@ def number(run: Run, metric: str) -> float:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_nothing_is_lost_done_twice_or_left_out_of_the_count(variant: str) -> None:
-    run = run_of(variant)
+def test_nothing_is_lost_done_twice_or_left_out_of_the_count(
+    variant: str, runs: dict[str, Run]
+) -> None:
+    run = runs[variant]
     assert number(run, "operations_lost") == 0
     assert number(run, "operations_duplicated") == 0
     assert number(run, "operations_unknown") == 0
@@ -48,18 +81,20 @@ def test_nothing_is_lost_done_twice_or_left_out_of_the_count(variant: str) -> No
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_replica_stays_small(variant: str) -> None:
-    assert 10_000 < number(run_of(variant), "requests_handled") <= REQUESTS_MAX
+def test_a_replica_stays_small(variant: str, runs: dict[str, Run]) -> None:
+    assert 10_000 < number(runs[variant], "requests_handled") <= REQUESTS_MAX
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_europe_is_free_of_the_identity_outage(variant: str) -> None:
-    found = run_of(variant).outages.identity
+def test_europe_is_free_of_the_identity_outage(variant: str, runs: dict[str, Run]) -> None:
+    found = runs[variant].outages.identity
     assert (found["westeurope"], found["swedencentral"]) == ([], [])
 
 
-def test_the_second_outage_arises_after_the_repair_and_ends_when_traffic_is_taken_off() -> None:
-    run = run_of("nobody")
+def test_the_second_outage_arises_after_the_repair_and_ends_when_traffic_is_taken_off(
+    runs: dict[str, Run],
+) -> None:
+    run = runs["nobody"]
     repaired = {"eastus": "East US repaired", "westus": "West US repaired"}
     acted = {(title, region): at for at, title, region in run.acted}
     for region, title in repaired.items():
@@ -71,26 +106,20 @@ def test_the_second_outage_arises_after_the_repair_and_ends_when_traffic_is_take
 
 
 def test_without_the_operators_the_outage_does_not_end() -> None:
-    entries = tuple(
-        entry for entry in SCENARIO.timeline if entry.act is None or entry.act.kind != "traffic_off"
-    )
-    quiet_logs()
-    run = play(SCENARIO.model_copy(update={"timeline": entries}), "nobody", seed=1)
+    run = played(without("traffic off, ramp"), ["nobody"])["nobody"]
     for region in ("eastus", "westus"):
         assert [outage.is_over for outage in run.outages.identity[region]] == [False]
 
 
 def test_without_the_policy_nothing_happens() -> None:
-    entries = tuple(entry for entry in SCENARIO.timeline if entry.fault is None)
-    quiet_logs()
-    run = play(SCENARIO.model_copy(update={"timeline": entries}), "nobody", seed=1)
+    run = played(without("policy blocks reads"), ["nobody"])["nobody"]
     assert run.outages.provisioning == []
     assert not any(run.outages.identity.values())
     assert number(run, "fresh_success_ratio") >= 0.999
 
 
-def test_you_save_yourself_and_not_the_cloud() -> None:
-    nobody, you = run_of("nobody"), run_of("you-1pct")
+def test_you_save_yourself_and_not_the_cloud(runs: dict[str, Run]) -> None:
+    nobody, you = runs["nobody"], runs["you-1pct"]
     for metric in ("own_fresh_success_ratio", "own_token_success_ratio"):
         assert number(you, metric) > number(nobody, metric)
     assert number(you, "own_provisioning_outage_s") < number(nobody, "own_provisioning_outage_s")
@@ -101,17 +130,24 @@ def test_you_save_yourself_and_not_the_cloud() -> None:
         assert abs(with_you.start_at - without.start_at) < 1800
 
 
-def test_admission_at_the_door_shortens_the_outage() -> None:
+def test_admission_at_the_door_shortens_the_outage(runs: dict[str, Run]) -> None:
     def longest(variant: str) -> float:
-        value = run_of(variant).metrics["identity_outage_s"]
+        value = runs[variant].metrics["identity_outage_s"]
         assert isinstance(value, dict)
         return max(value.values())
 
     assert longest("issuer-admission") < 0.5 * longest("nobody")
 
 
-def test_the_verdict_of_one_seed_is_met() -> None:
-    result = build_result(SCENARIO, [run_of(variant) for variant in VARIANTS])
+def test_a_governor_lets_the_backlog_go_without_a_second_outage(runs: dict[str, Run]) -> None:
+    run = runs["everybody-governor"]
+    assert not any(run.outages.identity.values())
+    assert number(run, "backlog_peak") > 100
+    assert run.metrics["drain_s"] is not None
+
+
+def test_the_verdict_of_one_seed_is_met(runs: dict[str, Run]) -> None:
+    result = build_result(SCENARIO, list(runs.values()))
     assert [one["text"] for one in result["expectations"] if not one["met"]] == []
     assert result["verdict"] == "met"
 
@@ -134,7 +170,7 @@ def hash_elsewhere(variant: str, scheduling: str) -> str:
     """The hash of a run in a process of its own, with a hash seed of its own."""
     ended = subprocess.run(  # noqa: S603 - our own program
         [sys.executable, "-c", PROGRAM, variant, scheduling],
-        env={**os.environ, "PYTHONHASHSEED": "random"},
+        env={**os.environ, "PYTHONHASHSEED": "random", "COVERAGE_PROCESS_CONFIG": ""},
         capture_output=True,
         text=True,
         check=True,

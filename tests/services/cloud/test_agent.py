@@ -21,7 +21,12 @@ class Machine:
     """A machine with its agent, an account and a token service."""
 
     def __init__(
-        self, stage: "Stage", *, storage: list[Response | None], identity: Response
+        self,
+        stage: "Stage",
+        *,
+        storage: list[Response | None],
+        identity: Response,
+        chance: float = 0.5,
     ) -> None:
         self.storage: Script = stage.script(HOST, *storage)
         self.identity: Script = stage.script(IMDS, identity)
@@ -31,7 +36,7 @@ class Machine:
             ArtifactClient(direct=http, plugin=http, clock=stage.clock, timeouts=timeouts),
             TokenClient(http=http, clock=stage.clock, timeouts=timeouts, watch=self.tries.append),
             stage.clock,
-            stage.chance(0.5),
+            stage.chance(chance),
             20.0,
         )
 
@@ -67,6 +72,16 @@ def test_asks_for_its_tokens_one_after_another(play: "Play") -> None:
         assert await machine.agent.apply({"resources": ["a", "b", "c"]}) is None
         assert machine.identity.asked_at == [20.0, 40.0, 60.0]
         assert machine.storage.requests == []
+
+    play(body)
+
+
+@pytest.mark.parametrize(("chance", "gap_s"), [(0.0, 10.0), (0.25, 15.0), (0.75, 25.0)])
+def test_no_two_programs_start_in_step(play: "Play", chance: float, gap_s: float) -> None:
+    async def body(stage: "Stage") -> None:
+        machine = Machine(stage, storage=[None], identity=Response(200), chance=chance)
+        await machine.agent.apply({"resources": ["a", "b"]})
+        assert machine.identity.asked_at == [gap_s, 2 * gap_s]
 
     play(body)
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from surgetank.cloud.client import (
-    RETRY_AFTER_S_MAX,
     ArtifactClient,
     ArtifactError,
     TokenClient,
@@ -126,8 +125,8 @@ def test_stops_as_soon_as_a_token_comes(play: "Play") -> None:
         ("0", 0.0),
         ("7", 7.0),
         ("60", 60.0),
-        ("3600", RETRY_AFTER_S_MAX),
-        ("9" * 400, RETRY_AFTER_S_MAX),
+        ("3600", 60.0),
+        ("9" * 400, 60.0),
     ],
 )
 def test_comes_back_when_the_service_says_within_reason(
