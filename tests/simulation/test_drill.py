@@ -5,14 +5,18 @@ The claims over twenty seeds are in `test_azure_2026_02.py`.
 """
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from surgetank.app.wiring import quiet_logs
+from surgetank.rehearsal.drill import terminal
 from surgetank.rehearsal.drill.play import Run, play
 from surgetank.rehearsal.drill.result import build_result
 from surgetank.rehearsal.drill.session import drill
@@ -24,6 +28,7 @@ pytestmark = pytest.mark.xdist_group("drill")
 
 SCENARIO = load("azure-2026-02")
 REQUESTS_MAX = 80_000
+README = Path(__file__).parents[2] / "README.md"
 VARIANTS = ["nobody", "you-1pct", "issuer-admission", "everybody-governor", "everybody-all"]
 
 
@@ -152,11 +157,29 @@ def test_the_verdict_of_one_seed_is_met(runs: dict[str, Run]) -> None:
     assert result["verdict"] == "met"
 
 
+def test_the_readme_shows_what_the_drill_prints(runs: dict[str, Run]) -> None:
+    block = re.search(
+        r"```console\n\$ surgetank drill (.*?) \| tail -n (\d+)\n(.*?)```",
+        README.read_text(),
+        re.DOTALL,
+    )
+    assert block is not None, "the README lost its transcript"
+    name, *options = shlex.split(block[1])
+    pairs = list(zip(options[::2], options[1::2], strict=True))
+    assert (name, pairs[0]) == ("azure-2026-02", ("--seed", "1"))
+    assert {option for option, _ in pairs[1:]} == {"--variant"}
+    chosen = [runs[variant] for _, variant in pairs[1:]]
+    printed = terminal.render(SCENARIO, build_result(SCENARIO, chosen), runs=chosen).plain
+    assert "\n".join(printed.splitlines()[-int(block[2]) :]) + "\n" == block[3]
+
+
 SHORT = SCENARIO.model_copy(update={"end": SCENARIO.start + timedelta(minutes=45)})
 PROGRAM = """
 import sys
 from datetime import timedelta
+from pathlib import Path
 from surgetank.app.wiring import quiet_logs
+from surgetank.rehearsal.drill import terminal
 from surgetank.rehearsal.drill.play import play
 from surgetank.rehearsal.scenario.reader import load
 quiet_logs()

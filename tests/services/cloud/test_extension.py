@@ -198,6 +198,18 @@ def test_machines_that_came_later_are_left_to_the_next_put(play: "Play") -> None
     play(test)
 
 
+def test_an_operation_waits_for_the_youngest_machine(play: "Play") -> None:
+    async def test(stage: "Stage") -> None:
+        region = stage.region()
+        await region.create()
+        await stage.until(30.0)
+        await region.put(SET, {"sku": {"capacity": 2}})
+        await region.end(await region.install())
+        assert stage.passed_s == 30.0 + BOOT_S + 10.0
+
+    play(test)
+
+
 def test_an_operation_ends_even_when_an_agent_fails_in_a_way_of_its_own(play: "Play") -> None:
     async def test(stage: "Stage") -> None:
         region = stage.region()

@@ -314,7 +314,8 @@ def test_a_station_does_not_grow_beyond_its_limit(play: "Play", nodes: int) -> N
         station = stage.station()
         with pytest.raises(InvalidInputError, match="cannot add"):
             station.scale_out(nodes)
-        station.scale_out(NODES_MAX - 1)
+        station.scale_out(1)
+        station.scale_out(NODES_MAX - 2)
 
     play(body)
 
@@ -377,6 +378,59 @@ def test_a_station_without_a_living_node_has_no_queue(play: "Play") -> None:
     play(body)
 
 
+def test_an_idle_station_has_no_queue_and_all_its_speed(play: "Play") -> None:
+    async def body(stage: "Stage") -> None:
+        station = stage.station(nodes=2, queue_s_max=0.5, admission=Admission(wait_s_max=0.5))
+        await stage.until(100.0)
+        assert (station.queue_s(), station.live_ratio()) == (0.0, 1.0)
+        assert isinstance(await station.serve(), Served)
+
+    play(body)
+
+
+@pytest.mark.parametrize(("chance", "crashes_at"), [(0.0, 5.0), (0.5, 10.0), (0.9, 14.0)])
+def test_no_two_nodes_bear_pressure_equally_long(
+    play: "Play", chance: float, crashes_at: float
+) -> None:
+    async def body(stage: "Stage") -> None:
+        station = stage.station(
+            crash_after_s=10.0, chance=stage.chance(chance), health_period_s=1e9
+        )
+        await stage.crowd(station, 60)
+        crashes: list[int] = []
+        for second in (crashes_at - 0.1, crashes_at + 0.1):
+            await stage.until(second)
+            await stage.crowd(station, 1)
+            crashes.append(station.counts.crashes)
+        assert crashes == [0, 1]
+
+    play(body)
+
+
+@pytest.mark.parametrize(("calls", "crashes"), [(30, 0), (31, 1)])
+def test_a_queue_above_the_bound_is_pressure(play: "Play", calls: int, crashes: int) -> None:
+    async def body(stage: "Stage") -> None:
+        station = stage.station(pressure_s=30.0, crash_after_s=0.0)
+        await stage.crowd(station, calls)
+        assert station.counts.crashes == crashes
+
+    play(body)
+
+
+def test_counts_the_work_of_calls_that_were_served_and_of_no_others(play: "Play") -> None:
+    async def body(stage: "Stage") -> None:
+        station = stage.station(rate_per_s=0.5, crash_after_s=10.0, queue_s_max=40.0)
+        await stage.crowd(station, 20)
+        await stage.until(9.0)
+        assert station.counts.work_s == 5 * 2.0
+        await stage.until(10.0)
+        await stage.crowd(station, 1)
+        await stage.until(100.0)
+        assert (station.counts.crashes, station.counts.work_s) == (1, 5 * 2.0)
+
+    play(body)
+
+
 def test_every_call_is_counted_once(play: "Play") -> None:
     async def body(stage: "Stage") -> None:
         station = stage.station(crash_after_s=10.0, queue_s_max=45.0)
@@ -419,9 +473,13 @@ def test_every_call_is_counted_once(play: "Play") -> None:
 )
 def test_refuses_a_policy_that_cannot_work(wrong: dict[str, Any]) -> None:
     settings: dict[str, Any] = {"nodes": 1, "rate_per_s": 1.0}
-    StationPolicy(**settings)
     with pytest.raises(InvalidInputError, match="out of range"):
         StationPolicy(**(settings | wrong))
+
+
+@pytest.mark.parametrize("nodes", [1, NODES_MAX])
+def test_a_station_may_be_small_or_large(nodes: int) -> None:
+    assert StationPolicy(nodes=nodes, rate_per_s=1.0).nodes == nodes
 
 
 def test_a_call_occupies_a_node_for_its_share_of_the_rate() -> None:

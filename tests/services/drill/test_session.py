@@ -11,7 +11,7 @@ from surgetank.rehearsal.drill.session import JOBS_MAX, SEEDS_MAX, drill
 from surgetank.rehearsal.scenario.reader import load
 
 FULL = load("azure-2026-02")
-SHORT = FULL.model_copy(update={"end": FULL.start + timedelta(minutes=20)})
+SHORT = FULL.model_copy(update={"end": FULL.start + timedelta(minutes=10)})
 
 
 def played(*, jobs: int, seeds: list[int], variants: list[str]) -> tuple[list[Run], list[Run]]:

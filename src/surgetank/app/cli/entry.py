@@ -1,23 +1,26 @@
 """The `surgetank` command: puts the command groups together and turns every ending into a status.
 
-A command group is one module with `register(app)`, listed in `_build`. Its commands return an
+A command group is one module with `register(app)`, named in `GROUPS`. Its commands return an
 `ExitStatus` (None means done) and raise errors of `core.errors`; they never exit by themselves.
 """
 
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from itertools import pairwise
 from typing import Annotated
 
 import typer
 
 from surgetank import __version__
-from surgetank.app.cli import config, drill
 from surgetank.app.cli.output import print_json, report_error, report_interrupt
 from surgetank.app.cli.status import ExitStatus
 
 __all__ = ["main"]
+
+GROUPS = ("drill", "config")
+"""Command groups, as `--help` lists them; each is a module here with `register(app)`."""
 
 HELP = """Rehearse a cloud control-plane outage, then ride it out with the same code.
 
@@ -48,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     as_json = _wants_json(words)
     try:
-        status = _build()(words, prog_name="surgetank", standalone_mode=False) or ExitStatus.DONE
+        status = (
+            _build(words)(words, prog_name="surgetank", standalone_mode=False) or ExitStatus.DONE
+        )
         if status == ExitStatus.INTERRUPTED:
             report_interrupt(as_json=as_json)
     except OSError as error:  # the answer could not be written, so the error is not either
@@ -66,7 +71,9 @@ def _wants_json(words: Sequence[str]) -> bool:
     return "--json" in words
 
 
-def _build() -> typer.Typer:
+def _build(words: Sequence[str]) -> typer.Typer:
+    # Only what is asked for is imported: a drill's stack takes most of a second to load.
+    asked = [name for name in GROUPS if words[:1] == [name]]
     app = typer.Typer(
         help=HELP,
         add_completion=False,
@@ -75,8 +82,8 @@ def _build() -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback()(_root)
-    drill.register(app)
-    config.register(app)
+    for name in asked or GROUPS:
+        import_module(f"surgetank.app.cli.{name}").register(app)
     return app
 
 
