@@ -20,7 +20,8 @@ CODE    := $(wildcard src tests bench)
 SOURCES := $(shell find src -not -name '*.pyc' -not -name __pycache__)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
            --no-header --no-emit-index-url $(if $(UPGRADE),--upgrade)
-PYTEST  := $(BIN)/pytest -n $(WORKERS) --dist loadgroup
+# A file stays with one worker, so that what its tests share is made once.
+PYTEST  := $(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: help
 help: ## List the targets

@@ -23,9 +23,6 @@ from surgetank.rehearsal.drill.session import drill
 from surgetank.rehearsal.scenario.reader import load
 from surgetank.rehearsal.scenario.schema import Entry, Scenario
 
-# The whole runs are made once, by one of pytest's workers.
-pytestmark = pytest.mark.xdist_group("drill")
-
 SCENARIO = load("azure-2026-02")
 REQUESTS_MAX = 80_000
 README = Path(__file__).parents[2] / "README.md"

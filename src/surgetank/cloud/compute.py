@@ -85,8 +85,8 @@ class Compute:
     """Operations under way, and again as many that are over and still known: one that ended
     longer ago is forgotten (404), as ARM does in time. Assumed; a client polls within the hour."""
     effects: Counter[str] = field(default_factory=Counter[str])
-    """How often each extension came into place on each machine, counted anew when its settings
-    change; above 1 is a duplicate."""
+    """How often each extension came into place on each machine, or was asked for again when it was
+    in place on all of its group; counted anew when its settings change. Above 1 is a duplicate."""
     idle_polls: int = 0
     """Polls that were spared by waiting: what a client without `Prefer` would have made."""
     _groups: dict[str, _Group] = field(default_factory=dict[str, _Group])
@@ -174,12 +174,11 @@ class Compute:
         codes: list[str | None] = ["InternalExecutionError"]
         try:
             await self.clock.sleep_until(max(machine.ready_at for machine in machines))
+            lacking = [one for one in machines if one.extensions.get(extension) != settings]
+            if not lacking:
+                self.effects.update(f"{machine.name}/{extension}" for machine in machines)
             codes = await asyncio.gather(
-                *(
-                    self._apply(machine, extension, settings)
-                    for machine in machines
-                    if machine.extensions.get(extension) != settings
-                )
+                *(self._apply(machine, extension, settings) for machine in lacking)
             )
         finally:
             failed = [code for code in codes if code is not None]

@@ -37,7 +37,10 @@ class Request(NamedTuple):
         Raises:
             InvalidInputError: `url` is not absolute, or of another scheme.
         """
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise InvalidInputError(f"not a URL: {url!r}: {error}") from error
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise InvalidInputError(f"not an absolute http(s) URL: {url!r}")
         path = parts.path or "/"

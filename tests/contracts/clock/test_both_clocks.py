@@ -8,7 +8,7 @@ tell which clock it runs on: what they answer is the same, word for word.
 import asyncio
 import json
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Protocol
@@ -36,10 +36,12 @@ from surgetank.runtime.simulation.clock import VirtualClock
 from surgetank.runtime.simulation.loop import VirtualLoop, run
 from surgetank.runtime.simulation.network import Network
 from surgetank.safeguards.broker.policy import BrokerPolicy
+from surgetank.safeguards.broker.service import TokenBroker
 from surgetank.safeguards.mirror.policy import Kind, MirrorPolicy, Rule
 from surgetank.safeguards.operations.http_action import HttpAction, HttpActionPolicy
 from surgetank.safeguards.operations.permits import OpenPermits
 from surgetank.safeguards.operations.policy import OperationsPolicy
+from surgetank.safeguards.operations.service import Operations
 
 TIMEOUTS = Timeouts(connect_s=2.0, read_s=5.0, pool_s=5.0)
 PACKAGE = b"PK\x03\x04 the package"
@@ -91,86 +93,109 @@ class LivePlace:
         return self.http
 
 
-async def tell(place: Place, directory: Path) -> list[str]:
-    """Play the story and write down what everybody saw."""
-    told: list[str] = []
-    running = Running()
-    clock, http = place.ports.clock, place.client()
-    account = Account("artifacts")
-    origin = await place.serve("origin", account.handle)
-    account.put("/ext/1.0.0.zip", PACKAGE)
-    station = Station(StationPolicy(nodes=2, rate_per_s=1_000.0, service_s=0.001), clock, Random(2))
-    issuer = await place.serve("issuer", Identity("here", station, clock).handle)
+@dataclass(slots=True)
+class Town:
+    """A stand-in cloud of one region, and the safeguards before it."""
 
-    permits = OpenPermits(clock=clock)
-    mirror = await start_mirror(
-        running,
-        place.ports,
-        directory=directory / "mirror",
-        http=http,
-        permits=permits,
-        policy=MirrorPolicy(rules=_rules(origin)),
-    )
-    mirrored = await place.serve("mirror", mirror.handle)
-    listing = manifest({"1.0.0": f"http://{mirrored}/{origin}/ext/1.0.0.zip"})
-    account.put("/ext/manifest.xml", listing, content_type="application/xml")
-    broker = start_broker(
-        running,
-        place.ports,
-        http=http,
-        permits=permits,
-        policy=BrokerPolicy(dependency=Dependency("identity@here"), upstream=issuer),
-    )
-    brokered = await place.serve("broker", broker.handle)
+    place: Place
+    account: Account
+    station: Station
+    told: list[str]
+    running: Running = field(default_factory=Running)
+    at: dict[str, str] = field(default_factory=dict[str, str])
+    """Authorities by name."""
 
-    compute = Compute(
-        region="here",
-        clock=clock,
-        boot_s=0.0,
-        start_agent=lambda name: _agent(place, told, name, brokered),
-    )
-    plane = await place.serve(compute.host, compute.handle)
-    operations = await start_operations(
-        running,
-        place.ports,
-        file=str(directory / "operations.sqlite"),
-        permits=permits,
-        actions={
-            "http": HttpAction(client=http, clock=clock, policy=HttpActionPolicy(timeouts=TIMEOUTS))
-        },
-        policy=OperationsPolicy(),
-        worker="here",
-    )
+    async def open(self, directory: Path) -> tuple[Compute, TokenBroker, Operations]:
+        """Serve the cloud, then start mirror, broker and operations."""
+        ports, http = self.place.ports, self.place.client()
+        permits = OpenPermits(clock=ports.clock)
+        self.at["origin"] = await self.place.serve("origin", self.account.handle)
+        identity = Identity("here", self.station, ports.clock)
+        self.at["issuer"] = await self.place.serve("issuer", identity.handle)
+        mirror = await start_mirror(
+            self.running,
+            ports,
+            directory=directory / "mirror",
+            http=http,
+            permits=permits,
+            policy=MirrorPolicy(rules=_rules(self.at["origin"])),
+        )
+        self.at["mirror"] = await self.place.serve("mirror", mirror.handle)
+        broker = start_broker(
+            self.running,
+            ports,
+            http=http,
+            permits=permits,
+            policy=BrokerPolicy(dependency=Dependency("identity@here"), upstream=self.at["issuer"]),
+        )
+        self.at["broker"] = await self.place.serve("broker", broker.handle)
+        compute = Compute(
+            region="here",
+            clock=ports.clock,
+            boot_s=0.0,
+            start_agent=lambda name: _agent(self.place, self.told, name, self.at["broker"]),
+        )
+        self.at["plane"] = await self.place.serve(compute.host, compute.handle)
+        policy = HttpActionPolicy(timeouts=TIMEOUTS)
+        operations = await start_operations(
+            self.running,
+            ports,
+            file=str(directory / "operations.sqlite"),
+            permits=permits,
+            actions={"http": HttpAction(client=http, clock=ports.clock, policy=policy)},
+            policy=OperationsPolicy(),
+            worker="here",
+        )
+        return compute, broker, operations
 
-    async def create(name: str) -> None:
-        url = f"http://{mirrored}/{origin}/ext/manifest.xml"
-        receipt = await operations.submit(_create(name, plane, url))
+    def mirrored(self, path: str) -> str:
+        """The URL of an artifact by way of the mirror."""
+        return f"http://{self.at['mirror']}/{self.at['origin']}{path}"
+
+    async def create(self, operations: Operations, name: str) -> None:
+        """Create a machine and wait until it serves."""
+        clock = self.place.ports.clock
+        new = _create(name, self.at["plane"], self.mirrored("/ext/manifest.xml"))
+        receipt = await operations.submit(new)
         record = None
         while record is None or record.finished_at is None:
             await clock.sleep_until(clock.now() + 0.02)
             record = await operations.get(receipt.id)
-        told.append(f"{name}: {record.state.value}")
+        self.told.append(f"{name}: {record.state.value}")
         assert record.state is OperationState.SUCCEEDED, record
 
-    await create("before")
+
+async def tell(place: Place, directory: Path) -> list[str]:
+    """Play the story and write down what everybody saw."""
+    told: list[str] = []
+    clock, http = place.ports.clock, place.client()
+    account = Account("artifacts")
+    capacity = StationPolicy(nodes=2, rate_per_s=1_000.0, service_s=0.001)
+    station = Station(capacity, clock, Random(2))
+    town = Town(place, account, station, told)
+    compute, broker, operations = await town.open(directory)
+    account.put("/ext/1.0.0.zip", PACKAGE)
+    listing = manifest({"1.0.0": town.mirrored("/ext/1.0.0.zip")})
+    account.put("/ext/manifest.xml", listing, content_type="application/xml")
+
+    await town.create(operations, "before")
     job = RemediationJob({"artifacts": account}, ["artifacts", "gone"], 0.0, clock)
     told.append(f"blocked: {await job.run()}")
-    blocked = await http.send(
-        Request.to("GET", f"http://{origin}/ext/manifest.xml"), timeouts=TIMEOUTS
-    )
+    at_origin = Request.to("GET", f"http://{town.at['origin']}/ext/manifest.xml")
+    blocked = await http.send(at_origin, timeouts=TIMEOUTS)
     told.append(f"origin: {blocked.status} {blocked.headers['x-ms-error-code']}")
     station.open_ratio = 0.0
-    await create("during")
+    await town.create(operations, "during")
     path = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=vault"
-    alone = Request.to("GET", f"http://{issuer}{path}", headers={"metadata": "true"})
+    alone = Request.to("GET", f"http://{town.at['issuer']}{path}", headers={"metadata": "true"})
     refused = await http.send(alone, timeouts=TIMEOUTS)
     told.append(f"a node without a broker: {refused.status}")
     restore(account)
     station.open_ratio = 1.0
-    await create("after")
+    await town.create(operations, "after")
     told.append(f"refused reads: {account.refused > 0}, tokens issued: {broker.counts.fetches}")
     told.append(f"effects: {sorted(compute.effects.values())}")
-    await running.close()
+    await town.running.close()
     return told
 
 

@@ -35,6 +35,11 @@ def test_an_address_that_is_not_absolute_is_refused(url: str) -> None:
         Request.to("GET", url)
 
 
+def test_an_address_that_cannot_be_taken_apart_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="not a URL"):
+        Request.to("GET", "http://[h")
+
+
 @given(
     scheme=st.sampled_from(["http", "https"]),
     host=st.from_regex(r"[a-z][a-z0-9.-]{0,20}(:[0-9]{1,5})?", fullmatch=True),

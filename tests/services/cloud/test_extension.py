@@ -129,8 +129,10 @@ def test_a_put_where_all_is_in_place_succeeds_at_once(play: "Play") -> None:
         await region.create()
         await region.end(await region.install())
         done_at = stage.passed_s
+        assert region.compute.effects == Counter({"s-0/e": 1})
         assert (await region.end(await region.install()))["status"] == "Succeeded"
         assert stage.passed_s == done_at
+        assert region.compute.effects == Counter({"s-0/e": 2}), "it was asked for twice"
 
     play(test)
 
