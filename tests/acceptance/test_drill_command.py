@@ -50,6 +50,7 @@ def test_not_met_is_one(run: Run, tmp_path: Path) -> None:
     ended = run("drill", "short.yaml", "--seed", "1", "--variant", "nobody", **UNTRACED)
     assert ended.returncode == 1, ended.stderr
     assert "verdict NOT MET" in ended.stdout
+    assert "replay: surgetank drill short.yaml --variant nobody --seed 1" in ended.stdout
 
 
 def test_json_on_standard_output_is_json_alone(run: Run, scenario: str) -> None:

@@ -102,13 +102,13 @@ def _drill(
         )
     result = build_result(chosen, runs)
     if report is not None:
-        _write(report, render(chosen, runs, result, command=_command()))
+        _write(report, render(chosen, runs, result, command=_command(), source=scenario))
     if json is not None and json != "-":
         _write(Path(json), dumps(result, indent=2) + "\n")
     if json == "-":
         typer.echo(dumps(result, indent=2))
     else:
-        console().print(terminal.render(chosen, result, runs=runs, report=report))
+        console().print(terminal.render(chosen, result, runs=runs, report=report, source=scenario))
     return ExitStatus.DONE if result["verdict"] == "met" else ExitStatus.NOT_MET
 
 

@@ -5,6 +5,7 @@ and beneath it the same work of yours without safeguards, out of the variant whe
 Tokens are always the cloud's: a customer does not save an issuer.
 """
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from typing import Any, NamedTuple
@@ -140,3 +141,10 @@ def _standing(name: str, variant: Mapping[str, Any], title: str, *, is_own: bool
         wasted_ratio=None if is_own else spread(variant, lambda metrics: metrics["wasted_ratio"]),
         is_own=is_own,
     )
+
+
+def replay_command(scenario: Scenario, result: Mapping[str, Any], *, source: str) -> str:
+    """What to type to see the worst run again; `source` is the file or name it was read from."""
+    variant, seed = worst(scenario, result)
+    words = [source or scenario.name, "--variant", variant, "--seed", str(seed)]
+    return shlex.join(["surgetank", "drill", *words])

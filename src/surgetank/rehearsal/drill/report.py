@@ -9,7 +9,13 @@ from typing import Any
 
 from surgetank.rehearsal.drill import report_chart as chart
 from surgetank.rehearsal.drill import report_table as tables
-from surgetank.rehearsal.drill.comparison import Standing, median_run, seated, standings, worst
+from surgetank.rehearsal.drill.comparison import (
+    Standing,
+    median_run,
+    replay_command,
+    seated,
+    standings,
+)
 from surgetank.rehearsal.drill.headline import headline
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.report_markup import Markup, tag
@@ -34,7 +40,12 @@ _SECTIONS = {
 
 
 def render(
-    scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any], *, command: str
+    scenario: Scenario,
+    runs: Sequence[Run],
+    result: Mapping[str, Any],
+    *,
+    command: str,
+    source: str = "",
 ) -> str:
     """Make the page.
 
@@ -43,6 +54,7 @@ def render(
         runs: At least one of each variant in `result`; those that it was built from.
         result: As `build_result` gives it.
         command: What was typed, to be typed again.
+        source: The name or file that the scenario was read from; empty for its own name.
 
     Returns:
         A complete document of HTML, the same for the same drill.
@@ -60,7 +72,7 @@ def render(
         "main",
         _outage(scenario, runs, result),
         tag("div", _who(result), _rests(scenario, result), class_="pair"),
-        _replay(scenario, result, command),
+        _replay(command, replay_command(scenario, result, source=source)),
         _panels(scenario, runs, result),
         _section("all", tables.metrics(result)),
         _section("published-times", _milestones(scenario, result)),
@@ -145,9 +157,7 @@ def _rests(scenario: Scenario, result: Mapping[str, Any]) -> Markup:
     return _section("rests", tables.figures(scenario, result))
 
 
-def _replay(scenario: Scenario, result: Mapping[str, Any], command: str) -> Markup:
-    variant, seed = worst(scenario, result)
-    one = f"surgetank drill {scenario.name} --variant {variant} --seed {seed}"
+def _replay(command: str, one: str) -> Markup:
     return _section(
         "replay",
         tag("pre", tag("code", command), tabindex=0),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from surgetank.rehearsal.drill.comparison import Standing, judged, seated, standings, worst
+from surgetank.rehearsal.drill.comparison import Standing, judged, replay_command, seated, standings
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.result import quantile
 from surgetank.rehearsal.drill.wording import (
@@ -57,6 +57,7 @@ def render(
     runs: Sequence[Run] = (),
     width: int = 80,
     report: object | None = None,
+    source: str = "",
 ) -> Text:
     """Say what the drill found.
 
@@ -68,6 +69,7 @@ def render(
         width: Columns to keep to, from `WIDTH_MIN` to `WIDTH_MAX`; others are brought within.
             Long names are cut; commands and paths are not, so that they can be copied.
         report: Where the page was written; None when it was not.
+        source: The name or file that the scenario was read from; empty for its own name.
 
     Returns:
         Lines with styles, ending without a line break.
@@ -76,7 +78,7 @@ def render(
     blocks = [
         [_heading(scenario, result), *_milestones(scenario, runs, result, columns)],
         _who_acts(result, columns),
-        _closing(scenario, result, columns, report),
+        _closing(scenario, result, columns, report, source),
     ]
     blank = Text("")
     lines = [line for block in blocks for line in (*block, blank)]
@@ -223,7 +225,7 @@ def _own_note(result: Mapping[str, Any], own: Standing, width: int) -> Iterator[
 
 
 def _closing(
-    scenario: Scenario, result: Mapping[str, Any], width: int, report: object | None
+    scenario: Scenario, result: Mapping[str, Any], width: int, report: object | None, source: str
 ) -> list[Text]:
     assumed, figures = scenario.figure_counts()
     lines = [Text(f"{assumed} of {figures} figures ASSUMED")]
@@ -236,12 +238,8 @@ def _closing(
             text = f"not met: {printable(found['text'])}; observed {value}"
             wrapped = textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="    ")
             lines += [Text(line, "red") for line in wrapped]
-    variant, seed = worst(scenario, result)
-    lines.append(
-        Text(
-            f"replay: surgetank drill {scenario.name} --variant {printable(variant)} --seed {seed}"
-        )
-    )
+    again = replay_command(scenario, result, source=source)
+    lines.append(Text(f"replay: {printable(again)}"))
     if report is not None:
         lines.append(Text(f"report: {printable(str(report))}"))
     return lines
