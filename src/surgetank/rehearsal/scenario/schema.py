@@ -189,12 +189,19 @@ class Entry(_Part):
     """One thing that happens: a fault, or an act of the operators."""
 
     at: datetime
+    """When, or from when on operators look; UTC."""
     title: str
+    """What happens, for people."""
     regions: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Where; a fault takes them in this order."""
     source: str | None = None
+    """Who published it; either this or `assumed`."""
     assumed: str | None = None
+    """Why it is assumed; either this or `source`."""
     fault: PolicyFault | None = None
+    """What breaks; either this or `act`."""
     act: Act | None = None
+    """What operators do; either this or `fault`."""
     when: str | None = None
     """Acts only: `DEPENDENCY.success_ratio < NUMBER for MINUTESm`, watched from `at` on, by region
     where the dependency is written `SERVICE@*`."""
@@ -240,11 +247,17 @@ class Expectation(_Part):
     """What must hold of a summary over seeds."""
 
     variant: str
+    """Of which variant."""
     metric: str
+    """A metric's name."""
     region: str | None = None
+    """Which key, of a metric by region."""
     over: Literal["min", "median", "p95", "max"]
+    """Over seeds; nearest rank."""
     at_least: float | None = None
+    """Met from here upwards; either this or `at_most`."""
     at_most: float | None = None
+    """Met from here downwards; either this or `at_least`."""
 
     @model_validator(mode="after")
     def _has_one_bound(self) -> "Expectation":
@@ -257,8 +270,11 @@ class Milestone(_Part):
     """A published time, and what in the drill answers to it."""
 
     name: str
+    """What happened, for people."""
     at: datetime
+    """When, as published; UTC."""
     source: str
+    """Who published it."""
     measure: Annotated[
         str,
         Field(
@@ -279,21 +295,33 @@ class Scenario(_Part):
     """A scenario file, with its figures in place."""
 
     schema_: Annotated[Literal["surgetank/scenario/v1"], Field(alias="schema")]
+    """Which form the file has."""
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+    """Small letters, digits and hyphens."""
     title: str
+    """For people."""
     start: datetime
+    """UTC."""
     end: datetime
+    """UTC; after `start`."""
     scale: Annotated[str, Field(pattern=r"^1:[1-9][0-9]*$")]
     """Size of the replica: rates are divided by it, ratios kept."""
     own_share: Annotated[float, Field(gt=0, le=1)]
     """Share of the load that is *yours*, in every variant: the same work, protected or not."""
     figures: dict[str, Figure]
+    """Every number, by name; used elsewhere as `$name`."""
     cloud: Cloud
+    """The stand-in cloud."""
     fleet: Annotated[tuple[Fleet, ...], Field(min_length=1, max_length=50)]
+    """Who wants what; names differ."""
     timeline: Annotated[tuple[Entry, ...], Field(max_length=200)]
+    """Faults and acts, in any order."""
     variants: Annotated[dict[str, Variant], Field(min_length=1, max_length=50)]
+    """Choices of safeguards, seat and share, by name."""
     expect: Annotated[tuple[Expectation, ...], Field(max_length=100)]
+    """What makes the verdict."""
     published: Annotated[tuple[Milestone, ...], Field(max_length=50)]
+    """Times to compare with."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> "Scenario":
