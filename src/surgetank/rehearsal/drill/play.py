@@ -4,6 +4,7 @@ The services are the ones that production runs; only ports differ. Start reading
 """
 
 import asyncio
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -40,18 +41,35 @@ class Run(NamedTuple):
     series: Series
 
 
+def scratch() -> Path | None:
+    """Where stores and copies of a run live: on tmpfs, or None for the system's own choice.
+
+    Who sets TMPDIR has chosen: `tempfile` obeys it.
+    """
+    return _TMPFS if _TMPFS.is_dir() and "TMPDIR" not in os.environ else None
+
+
 def play(
-    scenario: Scenario, variant_name: str, *, seed: int, scheduling: Scheduling = "fifo"
+    scenario: Scenario,
+    variant_name: str,
+    *,
+    seed: int,
+    scheduling: Scheduling = "fifo",
+    base: Path | None = None,
 ) -> Run:
     """Play `variant_name` once; equal arguments give equal runs.
 
-    Stores and copies live on tmpfs where there is one, and are removed.
+    Args:
+        scenario: What happens.
+        variant_name: One of its variants.
+        seed: Of all that is left to chance.
+        scheduling: Of what is ready at the same instant.
+        base: Folder for stores and copies, removed after the run; None for `scratch()`.
 
     Raises:
         SimulationError: A service failed in a way that no caller saw: our own fault.
     """
-    base = _TMPFS if _TMPFS.is_dir() else None
-    directory = Path(tempfile.mkdtemp(prefix="surgetank-", dir=base))
+    directory = Path(tempfile.mkdtemp(prefix="surgetank-", dir=base or scratch()))
     try:
         return run(
             lambda loop: _play(loop, scenario, variant_name, seed, directory),

@@ -1,11 +1,14 @@
 """A drill: many runs of one scenario, side by side, spread over processes."""
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from surgetank.core.errors import InvalidInputError
-from surgetank.rehearsal.drill.play import Run, play
+from surgetank.rehearsal.drill.play import Run, play, scratch
 from surgetank.rehearsal.scenario.schema import Scenario
 
 SEEDS_MAX = 1_000
@@ -36,6 +39,7 @@ def drill(
 
     Raises:
         InvalidInputError: A variant is unknown, or a number is out of range.
+        SimulationError: A service failed in a way that no caller saw: our own fault.
     """
     unknown = [name for name in variants if name not in scenario.variants]
     if unknown:
@@ -48,19 +52,32 @@ def drill(
         prepare()
         return [_reported(play(scenario, variant, seed=seed), on_run) for variant, seed in pairs]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(
-        min(jobs, len(pairs)), mp_context=context, initializer=prepare
-    ) as pool:
-        futures: list[Future[Run]] = [
-            pool.submit(play, scenario, variant, seed=seed) for variant, seed in pairs
-        ]
+    pool = ProcessPoolExecutor(
+        min(jobs, len(pairs)), mp_context=context, initializer=_start_worker, initargs=(prepare,)
+    )
+    with TemporaryDirectory(prefix="surgetank-", dir=scratch()) as directory:
         try:
+            futures: list[Future[Run]] = [
+                pool.submit(play, scenario, variant, seed=seed, base=Path(directory))
+                for variant, seed in pairs
+            ]
             for future in as_completed(futures):
                 on_run(future.result())
         except BaseException:
+            # Nobody waits for these runs any more; what they have on disk goes with the directory.
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+                worker.join()
             raise
+        pool.shutdown()
         return [future.result() for future in futures]
+
+
+def _start_worker(prepare: Callable[[], None]) -> None:
+    """Leave the keyboard to the parent, which ends its workers itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    prepare()
 
 
 def _reported(run: Run, on_run: Callable[[Run], None]) -> Run:

@@ -30,7 +30,7 @@ class Condition:
     span_s: float
 
     def holds(self, ledger: Ledger, region: str, *, now: float) -> bool:
-        """Whether every minute of the span with calls in it stayed below the bound."""
+        """Whether tries over the whole span, of which there were some, stayed below the bound."""
         if self.region not in ("*", region):
             return False
         ratio = ledger.success_ratio(region, since=now - self.span_s)
