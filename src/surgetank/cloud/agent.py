@@ -1,6 +1,6 @@
 """The agent of one machine: installs what its goal state says, with its own retries."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 from surgetank.cloud.client import ArtifactClient, ArtifactError, TokenClient
@@ -28,6 +28,8 @@ class MachineAgent:
     token_gap_s: float
     """Mean seconds between the tokens that its programs ask for as they start; each gap is from
     half to one and a half of it."""
+    _asked: set[str] = field(default_factory=set[str])
+    """Resources asked for before: to ask again is no first try."""
 
     async def apply(self, settings: dict[str, Any]) -> str | None:
         """Install one extension: `{"manifest", "version"}` or `{"resources"}`; safe to repeat.
@@ -46,7 +48,9 @@ class MachineAgent:
         for resource in read.resources:
             gap_s = self.token_gap_s * (0.5 + self.chance.random())
             await self.clock.sleep_until(self.clock.now() + gap_s)
-            if not await self.tokens.get(resource):
+            is_again = resource in self._asked
+            self._asked.add(resource)
+            if not await self.tokens.get(resource, is_again=is_again):
                 return TOKEN_ERROR
         return None
 

@@ -78,6 +78,16 @@ def test_the_keyboard_ends_it_at_once_with_all_it_started(tmp_path: Path) -> Non
         assert list(tmp_path.iterdir()) == []
 
 
+def test_an_end_that_is_asked_for_ends_all_it_started(tmp_path: Path) -> None:
+    with drill(tmp_path) as process:
+        workers = playing_workers(process, tmp_path)
+        process.terminate()
+        process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 128 + signal.SIGTERM
+        assert all(ends(pid) for pid in workers)
+        assert list(tmp_path.iterdir()) == []
+
+
 def test_a_worker_that_is_killed_is_our_fault_and_said_so(tmp_path: Path) -> None:
     with drill(tmp_path) as process:
         workers = playing_workers(process, tmp_path)

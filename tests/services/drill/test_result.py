@@ -158,7 +158,7 @@ def test_milestones_say_published_and_emergent_time_and_which_is_which() -> None
     assert rows["policy blocks reads"]["median"] is None
     east = rows["tokens fail, East US"]
     assert (east["kind"], east["published"]) == ("calibrated", "2026-02-03T00:08:00Z")
-    assert rows["tokens back, East US"]["kind"] == "emerged"
+    assert rows["tokens fail, West US"]["kind"] == "emerged"
     assert (east["p5"], east["median"]) == ("2026-02-02T18:01:00Z", "2026-02-02T18:02:00Z")
     assert rows["tokens fail, West US"]["median"] is None
 

@@ -3,10 +3,11 @@
 import pytest
 
 from surgetank.cloud.client import TokenTry
-from surgetank.core.errors import ConfigError
+from surgetank.core.errors import InvalidInputError
 from surgetank.rehearsal.drill.ledger import Ledger
-from surgetank.rehearsal.drill.timeline import Condition, Timeline, parse_condition
+from surgetank.rehearsal.drill.timeline import Timeline, holds
 from surgetank.rehearsal.drill.world import World
+from surgetank.rehearsal.scenario.condition import Condition, parse_condition
 from surgetank.rehearsal.scenario.reader import load
 from surgetank.runtime.simulation.clock import VirtualClock
 from surgetank.runtime.simulation.loop import VirtualLoop, run
@@ -112,7 +113,7 @@ def test_a_condition_is_read() -> None:
     "text", ["", "identity@* < 0.5", "identity@*.success_ratio > 0.5 for 10m", "now"]
 )
 def test_a_condition_of_another_form_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="success_ratio < NUMBER"):
+    with pytest.raises(InvalidInputError, match="success_ratio < NUMBER"):
         parse_condition(text)
 
 
@@ -121,11 +122,11 @@ def test_a_condition_holds_where_it_looks_and_only_with_evidence() -> None:
     ledger = Ledger(VirtualClock(loop), Trace())
     watch = ledger.token_watch("eastus", is_own=False)
     everywhere, elsewhere = Condition("*", 0.5, 600.0), Condition("westus", 0.5, 600.0)
-    assert not everywhere.holds(ledger, "eastus", now=0.0)
+    assert not holds(everywhere, ledger, "eastus", now=0.0)
     watch(TokenTry(is_first=True, is_ok=False))
-    assert everywhere.holds(ledger, "eastus", now=0.0)
-    assert not elsewhere.holds(ledger, "eastus", now=0.0)
-    assert not everywhere.holds(ledger, "eastus", now=601.0)
+    assert holds(everywhere, ledger, "eastus", now=0.0)
+    assert not holds(elsewhere, ledger, "eastus", now=0.0)
+    assert not holds(everywhere, ledger, "eastus", now=601.0)
     loop.close()
 
 

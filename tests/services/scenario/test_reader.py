@@ -76,6 +76,9 @@ def test_an_assumed_figure_may_lie_half_as_high_or_half_as_high_again(name: str)
         ),
         ("over: min, at_least: 14400", "over: min", "expect", "either"),
         ("share: 0}", "share: 2}", "share", "less than or equal"),
+        ("when: identity@*.success", "when: identity@mars.success", "", "no such region: mars"),
+        ("when: identity@*.success_ratio <", "when: identity@* <", "", "success_ratio < NUMBER"),
+        ("    share: $own_share", "    share: 0.02", "", "is own_share"),
     ],
 )
 def test_a_mistake_is_named(old: str, new: str, key: str, wanted: str) -> None:

@@ -141,15 +141,17 @@ def _check_writable(path: Path | None) -> None:
     """Refuse a place that cannot be written before minutes are spent."""
     if path is None:
         return
-    folder = path.absolute().parent
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+    folder = path.resolve().parent
+    is_other = path.exists() and not path.is_file()  # A device would be replaced by a file.
+    if is_other or not folder.is_dir() or not os.access(folder, os.W_OK):
         wanted = "a file in a folder that exists and can be written"
         raise ConfigError(file=str(path), key="(output)", value=str(folder), wanted=wanted)
 
 
 def _write(path: Path, text: str) -> None:
     """Write the whole file or nothing: a reader never sees half of one."""
-    handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
+    path = path.resolve()  # What a link points to is written, not the link.
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)

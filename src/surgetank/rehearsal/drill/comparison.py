@@ -37,6 +37,8 @@ class Standing(NamedTuple):
     tokens_s: Spread
     """Seconds in which tokens were in outage, in the region where that took longest."""
     fresh_ratio: Spread
+    done_ratio: Spread | None
+    """Operations done in the end, over submitted; None where the row is not the cloud's."""
     wasted_ratio: Spread | None
     """None where the row is not the cloud's."""
     is_own: bool
@@ -138,6 +140,7 @@ def _standing(name: str, variant: Mapping[str, Any], title: str, *, is_own: bool
         blocked_s=spread(variant, lambda metrics: metrics[f"{prefix}provisioning_outage_s"]),
         tokens_s=spread(variant, tokens_s),
         fresh_ratio=spread(variant, lambda metrics: metrics[f"{prefix}fresh_success_ratio"]),
+        done_ratio=None if is_own else spread(variant, _done_ratio),
         wasted_ratio=None if is_own else spread(variant, lambda metrics: metrics["wasted_ratio"]),
         is_own=is_own,
     )
@@ -148,3 +151,9 @@ def replay_command(scenario: Scenario, result: Mapping[str, Any], *, source: str
     variant, seed = worst(scenario, result)
     words = [source or scenario.name, "--variant", variant, "--seed", str(seed)]
     return shlex.join(["surgetank", "drill", *words])
+
+
+def _done_ratio(metrics: Mapping[str, Any]) -> float | None:
+    submitted: float = metrics["operations_submitted"]
+    done: float = metrics["operations_succeeded"]
+    return done / submitted if submitted else None

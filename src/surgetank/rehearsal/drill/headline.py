@@ -82,7 +82,8 @@ def _you(scenario: Scenario, result: Mapping[str, Any]) -> str | None:
     name, nobody = seated(result, Seat.YOU), seated(result, Seat.NOBODY)
     if name is None or nobody is None:
         return None
-    mine, without = (row for row in standings(result) if row.is_own)
+    # With several variants of yours, the first speaks for all.
+    mine, without = [row for row in standings(result) if row.is_own][:2]
     share = percent(scenario.variants[name].share)
     fresh, before = mine.fresh_ratio.median, without.fresh_ratio.median
     who = f"a customer of {share} acting alone"

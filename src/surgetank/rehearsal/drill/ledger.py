@@ -48,7 +48,6 @@ class Ledger:
     tokens: dict[str, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
     own_tokens: list[Attempt] = field(default_factory=list[Attempt])
     token_tries: dict[str, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
-    reads: list[Attempt] = field(default_factory=list[Attempt])
     counts: Counter[str] = field(default_factory=Counter[str])
     waiting: int = 0
     """Operations of orchestrators without a governor that wait to be tried again."""

@@ -60,11 +60,15 @@ class Load:
             if wanted.key not in self.protection.covered or self.variant.release is None:
                 continue
             operations = self.protection.operations[wanted.region]
-            _settle(wanted, await operations.get(identify(wanted.key)))
+            record = await operations.get(identify(wanted.key))
+            _settle(wanted, record)
+            tries = 0 if record is None else sum(one.tries for one in record.progress)
+            self.ledger.trace.note(wanted.ended_at or 0.0, wanted.fate.value, wanted.key, tries)
 
     async def _feed_creates(self, fleet: Creates, region: str) -> None:
         here = self.world.regions[region]
         orchestrator = self._orchestrator(fleet, region)
+        chance = stream(self.seed, f"extensions {fleet.name} {region}")
         for index, at in enumerate(self._arrivals(fleet, region)):
             await self.clock.sleep_until(at)
             name = f"{fleet.name}-{region}-{index}"
@@ -81,7 +85,7 @@ class Load:
                 name,
                 region=region,
                 host=here.compute.host,
-                manifest_url=here.manifests[index % len(here.manifests)],
+                manifest_url=here.manifests[int(chance.random() * len(here.manifests))],
                 version=VERSION,
             )
             if is_covered and self.variant.release is not None:
@@ -115,7 +119,10 @@ class Load:
     def _reader(self, region: str, name: str, number: int | None) -> TokenClient:
         """A running node; `number` is None for yours."""
         share = self.variant.share
-        is_covered = share > 0 if number is None else is_in_share(number, share)
+        if number is None:
+            is_covered = share > 0
+        else:
+            is_covered = self.variant.seat is not Seat.YOU and is_in_share(number, share)
         if is_covered:
             self.protection.covered.add(name)
         return self.world.token_client(region, name, is_own=number is None)
@@ -160,7 +167,7 @@ class Load:
     def _shares(self, index: int) -> tuple[bool, bool]:
         """Whether an arrival is yours, and whether it is covered."""
         is_own = is_in_share(index, self.scenario.own_share)
-        if self.variant.seat is Seat.YOU and self.variant.share == self.scenario.own_share:
+        if self.variant.seat is Seat.YOU:
             return is_own, is_own
         return is_own, is_in_share(index, self.variant.share)
 

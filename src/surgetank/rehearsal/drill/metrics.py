@@ -77,6 +77,7 @@ def measure(
         "operations_expired": fates.count(Fate.EXPIRED),
         "operations_coalesced": 0,
         "operations_unknown": fates.count(Fate.UNKNOWN),
+        "operations_open": fates.count(Fate.OPEN),
         "operations_lost": fates.count(Fate.LOST),
         "operations_duplicated": sum(count - 1 for count in effects),
         "provisioning_outage_s": outage_s(found.provisioning),
@@ -134,14 +135,19 @@ def _sampled_outage_s(attempts: list[Attempt], scenario: Scenario) -> float:
 
 
 def _drain_s(scenario: Scenario, series: Series) -> float | None:
-    """Seconds from the last repair until the backlog is down to 1% of its peak, and stays."""
+    """Seconds from the last repair until the backlog is down to 1% of its peak, and stays.
+
+    None when it never is, or when nothing was repaired; 0 when there was no backlog.
+    """
     repairs = [
         entry.at.timestamp()
         for entry in scenario.timeline
         if entry.act is not None and entry.act.kind == "repair"
     ]
     peak = max(series.backlog, default=0)
-    if not repairs or not peak:
+    if not repairs:
+        return None
+    if not peak:
         return 0.0
     above = [index for index, count in enumerate(series.backlog) if count > DRAINED_RATIO * peak]
     if above[-1] + 1 == len(series.backlog):

@@ -2,10 +2,12 @@
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NoReturn
 
 from surgetank.core.errors import InvalidInputError
 from surgetank.rehearsal.drill.play import Run, play, scratch
@@ -55,7 +57,7 @@ def drill(
     pool = ProcessPoolExecutor(
         min(jobs, len(pairs)), mp_context=context, initializer=_start_worker, initargs=(prepare,)
     )
-    with TemporaryDirectory(prefix="surgetank-", dir=scratch()) as directory:
+    with _stopped_by_sigterm(), TemporaryDirectory("", "surgetank-", scratch()) as directory:
         try:
             futures: list[Future[Run]] = [
                 pool.submit(play, scenario, variant, seed=seed, base=Path(directory))
@@ -74,9 +76,24 @@ def drill(
         return [future.result() for future in futures]
 
 
+@contextmanager
+def _stopped_by_sigterm() -> Generator[None]:
+    """Let SIGTERM unwind as the keyboard does, so that workers and files go as well."""
+
+    def stop(*_: object) -> NoReturn:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _start_worker(prepare: Callable[[], None]) -> None:
     """Leave the keyboard to the parent, which ends its workers itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     prepare()
 
 

@@ -36,7 +36,7 @@ FLIPS_SHOWN_MAX = 3
 
 _SCRIPTED = "scripted"
 _KIND_STYLES = {"EMERGED": "bold green", "CALIBRATED": "bold yellow", "if needed": "dim"}
-_WHO_COLUMNS = (("VMs blocked", 11), ("tokens down", 11), ("fresh", 6), ("wasted", 6))
+_WHO_COLUMNS = (("VMs blocked", 11), ("tokens down", 11), ("fresh", 6), ("done", 6), ("wasted", 6))
 
 
 class _Line(NamedTuple):
@@ -201,12 +201,13 @@ def _title(row: Standing) -> str:
     return f"  {row.title}" if row.is_beneath else printable(row.title)
 
 
-def _cells(row: Standing) -> tuple[str, str, str, str]:
+def _cells(row: Standing) -> tuple[str, ...]:
     tokens = span(row.tokens_s.median)
     return (
         span(row.blocked_s.median),
         f"{tokens} *" if row.is_own else tokens,
         percent(row.fresh_ratio.median),
+        NOTHING if row.done_ratio is None else percent(row.done_ratio.median),
         NOTHING if row.wasted_ratio is None else percent(row.wasted_ratio.median),
     )
 
@@ -228,7 +229,9 @@ def _closing(
     scenario: Scenario, result: Mapping[str, Any], width: int, report: object | None, source: str
 ) -> list[Text]:
     assumed, figures = scenario.figure_counts()
-    lines = [Text(f"{assumed} of {figures} figures ASSUMED")]
+    hours = sum(entry.assumed is not None for entry in scenario.timeline)
+    text = f"{assumed} of {figures} figures and {hours} of {len(scenario.timeline)} hours ASSUMED"
+    lines = [Text(text)]
     for flip in result["sensitivity"][:FLIPS_SHOWN_MAX]:
         lines += [Text(line) for line in textwrap.wrap(_flip(flip), width, initial_indent="  ")]
     lines.append(_verdict(result))

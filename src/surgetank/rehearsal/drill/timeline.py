@@ -4,50 +4,25 @@ Nothing here touches the token service but an operator, and none does before it 
 """
 
 import asyncio
-import re
 from dataclasses import dataclass, field
 
 from surgetank.cloud.remediation import RemediationJob, restore
-from surgetank.core.errors import ConfigError
 from surgetank.core.ports import Clock
 from surgetank.rehearsal.drill.ledger import Ledger
 from surgetank.rehearsal.drill.world import World
+from surgetank.rehearsal.scenario.condition import Condition, parse_condition
 from surgetank.rehearsal.scenario.schema import Entry, Repair, ScaleOut, Scenario, TrafficOff
 
 _LOOK_EVERY_S = 60.0
 _RAMP_STEP_S = 60.0
-_CONDITION = re.compile(
-    r"identity@(?P<region>[a-z0-9*]+)\.success_ratio < (?P<bound>0\.\d+|1) for (?P<minutes>\d+)m"
-)
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """What operators wait to see before they act."""
-
-    region: str
-    bound: float
-    span_s: float
-
-    def holds(self, ledger: Ledger, region: str, *, now: float) -> bool:
-        """Whether tries over the whole span, of which there were some, stayed below the bound."""
-        if self.region not in ("*", region):
-            return False
-        ratio = ledger.success_ratio(region, since=now - self.span_s)
-        return ratio is not None and ratio < self.bound
-
-
-def parse_condition(text: str) -> Condition:
-    """Read `identity@REGION.success_ratio < NUMBER for MINUTESm`; `*` stands for each region.
-
-    Raises:
-        ConfigError: It is not of that form.
-    """
-    match = _CONDITION.fullmatch(text)
-    if match is None:
-        wanted = "`identity@REGION.success_ratio < NUMBER for MINUTESm`"
-        raise ConfigError(file="scenario", key="timeline.when", value=text, wanted=wanted)
-    return Condition(match["region"], float(match["bound"]), 60.0 * int(match["minutes"]))
+def holds(condition: Condition, ledger: Ledger, region: str, *, now: float) -> bool:
+    """Whether tries over the whole span, of which there were some, stayed below the bound."""
+    if condition.region not in ("*", region):
+        return False
+    ratio = ledger.success_ratio(region, since=now - condition.span_s)
+    return ratio is not None and ratio < condition.bound
 
 
 @dataclass(slots=True)
@@ -97,7 +72,7 @@ class Timeline:
     async def _cause(self, condition: Condition, region: str) -> bool:
         """Look every minute, until the end, for a cause to act."""
         end_at = self.scenario.end.timestamp()
-        while not condition.holds(self.ledger, region, now=self.clock.now()):
+        while not holds(condition, self.ledger, region, now=self.clock.now()):
             if self.clock.now() + _LOOK_EVERY_S > end_at:
                 return False
             await self.clock.sleep_until(self.clock.now() + _LOOK_EVERY_S)
@@ -113,4 +88,6 @@ class Timeline:
             station.open_ratio = min(1.0, (self.clock.now() - from_at) / ramp_s)
 
     def _note(self, entry: Entry, region: str) -> None:
-        self.acted.append((self.clock.now(), entry.title, region))
+        now = self.clock.now()
+        self.acted.append((now, entry.title, region))
+        self.ledger.trace.note(now, "acted", entry.title, region)

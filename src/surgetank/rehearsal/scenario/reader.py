@@ -24,6 +24,8 @@ NODES_MAX = 50_000
 """Values in a file, aliases written out: a few lines of YAML can mean billions of them."""
 DEPTH_MAX = 20
 _SOURCED = ("own_share", "cloud", "fleet", "timeline")
+_NAMING = (*_SOURCED, "variants")
+"""Where `$name` is a figure; in `variants` a bare number is a choice, and may stand."""
 _LIBRARY = "surgetank.rehearsal.library"
 
 
@@ -122,13 +124,14 @@ class _Document:
             case list():
                 items = cast("list[object]", value)
                 return [self._put(one, (*where, i), figures) for i, one in enumerate(items)]
-            case _ if where[0] in _SOURCED:
+            case _ if where[0] in _NAMING:
                 return self._figure(value, where, figures)
             case _:
                 return value
 
     def _figure(self, value: object, where: tuple[int | str, ...], figures: dict[str, Any]) -> Any:
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if is_number and where[0] in _SOURCED:
             wanted = "write the number under figures, with its source, and `$name` here"
             raise self.error(where, value=value, wanted=wanted)
         if not isinstance(value, str) or not value.startswith("$"):

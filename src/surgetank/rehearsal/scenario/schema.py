@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from surgetank.rehearsal.scenario.condition import parse_condition
+
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
@@ -214,6 +216,9 @@ class Entry(_Part):
             raise ValueError("a fault has no `when`: only operators look before they act")
         if (self.source is None) is (self.assumed is None):
             raise ValueError("write either `source` or `assumed`")
+        if self.when is not None:
+            looked_at = parse_condition(self.when).region
+            _check_known("region", [looked_at], ("*", *self.regions))
         return self
 
 
@@ -334,6 +339,9 @@ class Scenario(_Part):
         regions += [one.region for one in self.published if one.region is not None]
         _check_known("region", regions, self.cloud.regions)
         _check_known("variant", [one.variant for one in self.expect], self.variants)
+        for name, variant in self.variants.items():
+            if variant.seat is Seat.YOU and variant.share != self.own_share:
+                raise ValueError(f"{name}: the share of seat `you` is own_share, {self.own_share}")
         return self
 
     def figure_counts(self) -> tuple[int, int]:

@@ -166,6 +166,7 @@ def make_run(scenario: Scenario) -> Callable[..., Run]:
         creates_s = sum(one.end_at - one.start_at for one in outages.provisioning)
         metrics: dict[str, Any] = {
             "operations_submitted": 1200,
+            "operations_succeeded": 900,
             "provisioning_outage_s": creates_s,
             "identity_outage_s": {
                 "north": sum(one.end_at - one.start_at for one in outages.identity["north"]),
