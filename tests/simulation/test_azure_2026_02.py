@@ -75,3 +75,20 @@ def test_you_your_own_figures_improve_and_the_clouds_do_not(runs: dict[str, list
             assert float(str(you.metrics[metric])) > float(str(nobody.metrics[metric])), you.seed
         for region in US:
             assert is_as_published(you.outages.identity[region]), you.seed
+
+
+@pytest.mark.parametrize("variant", ["nobody", "everybody-governor"])
+def test_a_whole_drill_repeats_in_another_process(variant: str) -> None:
+    hashes = {
+        run.trace_hash
+        for _ in range(2)
+        for run in drill(
+            SCENARIO,
+            variants=[variant],
+            seeds=[1, 1],
+            jobs=2,
+            on_run=lambda _: None,
+            prepare=quiet_logs,
+        )
+    }
+    assert len(hashes) == 1
