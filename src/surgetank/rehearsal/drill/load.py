@@ -16,13 +16,11 @@ from surgetank.rehearsal.drill.orchestrator import Orchestrator
 from surgetank.rehearsal.drill.protection import CONNECTIONS_MAX, Protection
 from surgetank.rehearsal.drill.request import StepRequest, steps_of
 from surgetank.rehearsal.drill.world import VERSION, World
-from surgetank.rehearsal.scenario.fleet import arrivals, is_in_share
+from surgetank.rehearsal.scenario.fleet import arrivals, is_in_share, spread_s
 from surgetank.rehearsal.scenario.schema import Creates, Fleet, Readers, Scenario, Seat, Variant
 from surgetank.runtime.simulation.chance import stream
 from surgetank.safeguards.operations.record import Record, identify
 
-_SPREAD = 0.1
-"""A failed reader comes back within this share of its period. Assumed."""
 _FATES = {
     OperationState.SUCCEEDED: Fate.SUCCEEDED,
     OperationState.FAILED: Fate.FAILED,
@@ -133,7 +131,7 @@ class Load:
         is_again = False
         while not await client.get("resource-0", is_again=is_again):
             is_again = True
-            pause_s = fleet.retry_s * (1.0 - _SPREAD + 2.0 * _SPREAD * chance.random())
+            pause_s = spread_s(fleet.retry_s, chance=chance.random())
             retry_at = self.clock.now() + pause_s
             if retry_at > gives_up_at:
                 return

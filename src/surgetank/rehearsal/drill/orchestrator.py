@@ -8,12 +8,11 @@ from surgetank.core.http import Request, Timeouts
 from surgetank.core.ports import Chance, Clock, HttpClient
 from surgetank.rehearsal.drill.ledger import Fate, Ledger, Wanted
 from surgetank.rehearsal.drill.request import StepRequest
+from surgetank.rehearsal.scenario.fleet import spread_s
 
 WAIT_S = 3600
 """Seconds that a poll asks to be held."""
 _TIMEOUTS = Timeouts(connect_s=10.0, read_s=WAIT_S + 60.0, pool_s=60.0)
-_SPREAD = 0.1
-"""Orchestrators wake within this share of their period: no two keep step for ever. Assumed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +44,7 @@ class Orchestrator:
                 return
             self.ledger.first_attempt(wanted, is_ok=False)
             self.ledger.wait(wanted, is_waiting=True)
-            pause_s = self.retry_s * (1.0 - _SPREAD + 2.0 * _SPREAD * self.chance.random())
+            pause_s = spread_s(self.retry_s, chance=self.chance.random())
             retry_at = self.clock.now() + pause_s
             await self.clock.sleep_until(min(retry_at, gives_up_at))
             if retry_at >= gives_up_at:

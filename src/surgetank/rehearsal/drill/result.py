@@ -3,13 +3,13 @@
 Quantiles are nearest-rank over seeds; a value that is null (never) sorts last.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from math import ceil
 from typing import Any
 
 from surgetank.rehearsal.drill.metrics import SCRIPTED, Metrics, Value, milestone_at
 from surgetank.rehearsal.drill.play import Run
+from surgetank.rehearsal.drill.quantile import quantile
 from surgetank.rehearsal.drill.verdict import judge
 from surgetank.rehearsal.scenario.schema import Milestone, Scenario, Seat
 
@@ -34,12 +34,6 @@ def build_result(scenario: Scenario, runs: Sequence[Run]) -> dict[str, Any]:
         "expectations": expectations,
         "verdict": "met" if is_met else "not_met",
     }
-
-
-def quantile(values: Iterable[float | None], share: float) -> float | None:
-    """The nearest-rank quantile; None counts as larger than any number, and may be the answer."""
-    ranked = sorted(values, key=lambda value: (value is None, value or 0.0))
-    return ranked[max(1, ceil(share * len(ranked))) - 1] if ranked else None
 
 
 def instant(at: float) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from surgetank.rehearsal.drill.comparison import Standing, judged, replay_command, seated, standings
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.result import quantile
+from surgetank.rehearsal.drill.quantile import quantile
 from surgetank.rehearsal.drill.wording import (
     NEVER,
     NOTHING,

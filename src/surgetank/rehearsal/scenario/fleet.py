@@ -10,6 +10,8 @@ from surgetank.core.ports import Chance
 from surgetank.rehearsal.scenario.schema import Creates, Demand, Fleet, Region, Scenario
 
 DAY_H = 24.0
+RETRY_SPREAD = 0.1
+"""Retries fall within this share of their period: no two clients keep step for ever. Assumed."""
 _STEP_S = 60.0
 """Demand is taken as even for so long."""
 
@@ -52,6 +54,11 @@ def arrivals(
             due = number + chance.random()
         expected = until
         at += _STEP_S
+
+
+def spread_s(period_s: float, *, chance: float) -> float:
+    """A retry's pause: the period give or take `RETRY_SPREAD`, evenly; `chance` from 0 to 1."""
+    return period_s * (1.0 - RETRY_SPREAD + 2.0 * RETRY_SPREAD * chance)
 
 
 def is_in_share(index: int, share: float) -> bool:
