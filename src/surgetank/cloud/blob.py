@@ -44,10 +44,11 @@ class Account:
     access: AccountAccess = field(default_factory=AccountAccess)
     containers: dict[str, ContainerAccess] = field(default_factory=dict[str, ContainerAccess])
     """By name; one that is missing shows nothing."""
+    requests: int = 0
+    """All that arrived."""
     refused: int = 0
     """Requests that were answered with an error."""
     _blobs: dict[str, Blob] = field(default_factory=dict[str, Blob])
-    _requests: int = 0
 
     @property
     def host(self) -> str:
@@ -65,8 +66,8 @@ class Account:
 
     async def handle(self, request: Request) -> Response:
         """Answer one read."""
-        self._requests += 1
-        request_id = f"{self._requests:08x}-001e-0000-0000-000000000000"
+        self.requests += 1
+        request_id = f"{self.requests:08x}-001e-0000-0000-000000000000"
         refusal = self._refuse(request)
         if refusal is not None:
             self.refused += 1

@@ -118,6 +118,8 @@ class _Node:
 class StationCounts:
     """What a station did since it was built."""
 
+    offered: int = 0
+    """Calls that arrived, whatever became of them."""
     served: int = 0
     """Calls whose work was done."""
     lost: int = 0
@@ -155,6 +157,7 @@ class Station:
     async def serve(self, *, lane: Lane = Lane.FRESH) -> Served | Turned:
         """Wait in line, do the work of one call and say how it went."""
         now = self.clock.now()
+        self.counts.offered += 1
         self._check_health(now)
         if self.open_ratio < 1.0 and self.chance.random() >= self.open_ratio:
             self.counts.turned_away += 1

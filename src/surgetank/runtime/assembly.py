@@ -18,6 +18,7 @@ from surgetank.safeguards.mirror.policy import MirrorPolicy
 from surgetank.safeguards.mirror.service import Mirror
 from surgetank.safeguards.operations.action import Action
 from surgetank.safeguards.operations.policy import OperationsPolicy
+from surgetank.safeguards.operations.record import Record
 from surgetank.safeguards.operations.service import Operations
 from surgetank.safeguards.operations.sqlite import SQLiteStore
 
@@ -57,8 +58,11 @@ async def start_operations(
     actions: Mapping[str, Action],
     policy: OperationsPolicy,
     worker: str,
+    watch: Callable[[Record], None] | None = None,
 ) -> Operations:
     """Open the store at `file` and run its operations until `running` is closed.
+
+    `watch` is told each record that this worker has let go of.
 
     Raises:
         DependencyError: The file cannot be opened or written.
@@ -74,6 +78,7 @@ async def start_operations(
         chance=ports.chance,
         policy=policy,
         worker=worker,
+        watch=watch,
     )
     task = asyncio.get_running_loop().create_task(operations.run(), name=f"operations {worker}")
 

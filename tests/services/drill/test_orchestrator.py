@@ -46,6 +46,19 @@ def steps(*names: str) -> tuple[StepRequest, ...]:
     return tuple(StepRequest(name, here, f"http://plane/{name}", "{}") for name in names)
 
 
+def one() -> Wanted:
+    return Wanted(
+        key="one",
+        fleet="machines",
+        region="here",
+        is_own=False,
+        is_covered=False,
+        way="anonymous",
+        submitted_at=0.0,
+        deadline_at=60.0,
+    )
+
+
 def orchestrate(
     *names: str, heals_at: float = 0.0, is_up: bool = True
 ) -> tuple[Wanted, Plane, Ledger]:
@@ -62,9 +75,10 @@ def orchestrate(
             chance=Random(1),
             ledger=ledger,
             retry_s=RETRY_S,
+            retry_s_max=RETRY_S,
             patience_s=PATIENCE_S,
         )
-        wanted = ledger.submit("one", region="here", is_own=False, deadline_s=60.0)
+        wanted = ledger.submit(one())
         await orchestrator.run(wanted, steps(*names))
         return wanted, plane, ledger
 
@@ -87,13 +101,13 @@ def test_a_failed_step_is_tried_again_after_the_period_and_done_ones_are_not() -
     assert plane.asked.count("/create") == 1
     assert plane.asked.count("/install") == 3
     assert (ledger.counts["calls"], ledger.counts["steps"]) == (4, 2)
-    assert ledger.waiting == 0
+    assert not any(ledger.waiting.values())
 
 
 def test_its_owner_gives_up_after_the_patience_and_not_before() -> None:
     wanted, _, ledger = orchestrate("install", heals_at=1e9)
     assert (wanted.fate, wanted.ended_at) == (Fate.FAILED, PATIENCE_S)
-    assert ledger.waiting == 0
+    assert not any(ledger.waiting.values())
 
 
 @pytest.mark.parametrize(("names", "is_up"), [(("wrong",), True), (("create",), False)])
@@ -112,7 +126,7 @@ def test_an_operation_ends_once() -> None:
     def end_twice() -> None:
         loop = VirtualLoop()
         ledger = Ledger(VirtualClock(loop), Trace())
-        wanted = ledger.submit("one", region="here", is_own=False, deadline_s=1.0)
+        wanted = ledger.submit(one())
         ledger.end(wanted, Fate.FAILED)
         loop.close()
         ledger.end(wanted, Fate.SUCCEEDED)

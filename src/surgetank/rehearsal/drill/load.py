@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from surgetank.cloud.client import TokenClient
 from surgetank.core.operation import NewOperation, OperationState, Step
 from surgetank.core.ports import Chance, Clock
-from surgetank.rehearsal.drill.ledger import Fate, Ledger, Wanted
+from surgetank.rehearsal.drill.ledger import Fate, Ledger, Moment, Wanted
 from surgetank.rehearsal.drill.orchestrator import Orchestrator
 from surgetank.rehearsal.drill.protection import CONNECTIONS_MAX, Protection
 from surgetank.rehearsal.drill.request import StepRequest, steps_of
@@ -76,7 +76,16 @@ class Load:
             if is_covered:
                 self.protection.covered.add(name)
             wanted = self.ledger.submit(
-                name, region=region, is_own=is_own, deadline_s=fleet.deadline_s
+                Wanted(
+                    key=name,
+                    fleet=fleet.name,
+                    region=region,
+                    is_own=is_own,
+                    is_covered=is_covered,
+                    way="anonymous",
+                    submitted_at=at,
+                    deadline_at=at + fleet.deadline_s,
+                )
             )
             steps = steps_of(
                 fleet,
@@ -94,6 +103,7 @@ class Load:
     async def _submit(
         self, wanted: Wanted, steps: tuple[StepRequest, ...], *, patience_s: float
     ) -> None:
+        self.protection.wanted[identify(wanted.key)] = wanted
         new = NewOperation(
             key=wanted.key,
             kind="create",
@@ -146,6 +156,7 @@ class Load:
             chance=stream(self.seed, f"orchestrator {fleet.name} {region}"),
             ledger=self.ledger,
             retry_s=fleet.retry_s,
+            retry_s_max=fleet.retry_s,
             patience_s=fleet.patience_s,
         )
 
@@ -187,6 +198,8 @@ def _settle(wanted: Wanted, record: Record | None) -> None:
         return
     wanted.fate = _FATES.get(record.state, Fate.OPEN)
     wanted.ended_at = record.finished_at
+    if record.finished_at is not None:
+        wanted.moments.append(Moment(record.finished_at, "", wanted.fate.value, record.detail))
     if wanted.fate is not Fate.OPEN:
         firsts = all(one.tries <= 1 and one.sleeps == 0 for one in record.progress)
         wanted.first_is_ok = firsts and wanted.fate is Fate.SUCCEEDED

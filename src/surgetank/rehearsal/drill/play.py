@@ -7,11 +7,12 @@ import asyncio
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from surgetank.core.errors import SimulationError
-from surgetank.rehearsal.drill.ledger import Ledger
+from surgetank.rehearsal.drill.ledger import Ledger, Wanted
 from surgetank.rehearsal.drill.load import Load
 from surgetank.rehearsal.drill.metrics import Metrics, Outages, find_outages, measure
 from surgetank.rehearsal.drill.protection import Protection
@@ -39,6 +40,8 @@ class Run(NamedTuple):
     acted: list[tuple[float, str, str]]
     """What happened: (instant, title, region)."""
     series: Series
+    wanted: Sequence[Wanted] = ()
+    """Every operation that was wanted, in the order asked for, with what happened to it."""
 
 
 def scratch() -> Path | None:
@@ -118,4 +121,6 @@ async def _play(
     found = find_outages(scenario, ledger)
     metrics = measure(scenario, world, ledger, found, series)
     await protection.running.close()
-    return Run(variant_name, seed, trace.digest(), metrics, found, timeline.acted, series)
+    return Run(
+        variant_name, seed, trace.digest(), metrics, found, timeline.acted, series, ledger.wanted
+    )

@@ -10,9 +10,10 @@ from surgetank.control.evidence import EvidencePolicy
 from surgetank.control.governor import GovernorPolicy
 from surgetank.control.release import ReleasePolicy
 from surgetank.core.http import Timeouts
+from surgetank.core.operation import OperationId
 from surgetank.core.ports import Clock
 from surgetank.core.value import dependency
-from surgetank.rehearsal.drill.ledger import Ledger
+from surgetank.rehearsal.drill.ledger import WAITS, Ledger, Wanted
 from surgetank.rehearsal.drill.orchestrator import WAIT_S
 from surgetank.rehearsal.drill.world import IMDS, RegionWorld, World
 from surgetank.rehearsal.scenario.schema import Scenario, Variant
@@ -26,6 +27,7 @@ from surgetank.safeguards.operations.action import Action, ActionResult, StepCal
 from surgetank.safeguards.operations.http_action import HttpAction, HttpActionPolicy
 from surgetank.safeguards.operations.permits import GovernedPermits, OpenPermits
 from surgetank.safeguards.operations.policy import OperationsPolicy
+from surgetank.safeguards.operations.record import Record
 from surgetank.safeguards.operations.service import Operations
 
 CONNECTIONS_MAX = 10_000
@@ -43,14 +45,20 @@ class CountedAction:
 
     action: Action
     ledger: Ledger
+    wanted: Mapping[OperationId, Wanted]
+    """What the operations were wanted for."""
     _seen: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
     async def __call__(self, call: StepCall, /) -> ActionResult:
         """Make the call."""
         step = (call.operation_id, call.step_name)
-        self.ledger.call(is_first=step not in self._seen)
+        wanted = self.wanted[call.operation_id]
+        self.ledger.call(wanted, call.step_name, is_first=step not in self._seen)
         self._seen.add(step)
-        return await self.action(call)
+        result = await self.action(call)
+        outcome = result.outcome
+        self.ledger.answer(wanted, call.step_name, outcome.kind.value, outcome.detail)
+        return result
 
 
 @dataclass(slots=True)
@@ -69,6 +77,8 @@ class Protection:
     covered: set[str] = field(default_factory=set[str])
     """Names of the operations and nodes under the safeguards."""
     operations: dict[str, Operations] = field(default_factory=dict[str, Operations])
+    wanted: dict[OperationId, Wanted] = field(default_factory=dict[OperationId, Wanted])
+    """What the durable operations were wanted for."""
     permits: dict[str, GovernedPermits] = field(default_factory=dict[str, GovernedPermits])
     _brokers: set[str] = field(default_factory=set[str])
 
@@ -160,10 +170,18 @@ class Protection:
             self._ports(name),
             file=str(self.directory / f"{name}.sqlite"),
             permits=permits,
-            actions={"http": CountedAction(http, self.ledger)},
+            actions={"http": CountedAction(http, self.ledger, self.wanted)},
+            watch=self._let_go,
             policy=OPERATIONS,
             worker=name,
         )
+
+    def _let_go(self, record: Record) -> None:
+        """Enter that a worker put an operation down, and until when; ends are entered at the end."""
+        if record.finished_at is None:
+            lane = f"in the {record.lane} lane"
+            why = next((one.detail for one in record.progress if one.detail), "for leave to call")
+            self.ledger.moment(self.wanted[record.id], "", WAITS, f"{lane}: {why}", record.run_at)
 
     def _governor(self) -> GovernorPolicy:
         learning = ReleasePolicy(

@@ -176,8 +176,12 @@ def _buckets(series: Series) -> list[tuple[float, float, slice]]:
 
 
 def _reads_lane(series: Series) -> Lane:
+    refused = [
+        sum(row)
+        for row in zip(*(one.reads_refused for one in series.regions.values()), strict=True)
+    ]
     found = [
-        (start, end, sum(series.refused_reads[rows]) / len(series.refused_reads[rows]))
+        (start, end, sum(refused[rows]) / len(refused[rows]))
         for start, end, rows in _buckets(series)
     ]
     top = max([1.0, *(rate for _, _, rate in found)])
@@ -233,8 +237,8 @@ def _panel_tokens_lane(scenario: Scenario, run: Run, region: str) -> Lane:
 def _token_levels(series: Series, region: str) -> list[Level]:
     levels: list[Level] = []
     for start, end, rows in _buckets(series):
-        tried = sum(series.tokens_tried[region][rows])
-        failed = sum(series.tokens_failed[region][rows])
+        tried = sum(series.regions[region].tokens_tried[rows])
+        failed = sum(series.regions[region].tokens_failed[rows])
         levels.append(Level(start, end, failed / tried if tried else None))
     return levels
 

@@ -42,6 +42,16 @@ class RegionWorld:
     packages: list[str]
     """URLs of their packages, in the same order."""
 
+    @property
+    def reads(self) -> int:
+        """Reads of artifacts that reached the storage."""
+        return self.account.requests
+
+    @property
+    def reads_refused(self) -> int:
+        """Those of them that were refused."""
+        return self.account.refused
+
 
 @dataclass(slots=True)
 class World:

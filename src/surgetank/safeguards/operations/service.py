@@ -6,7 +6,7 @@ each queue is next due and until when each is refused, and reads only queues tha
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -45,6 +45,7 @@ class Operations:
         chance: Chance,
         policy: OperationsPolicy,
         worker: str,
+        watch: Callable[[Record], None] | None = None,
     ) -> None:
         """Stand ready; nothing is read before the first step.
 
@@ -56,11 +57,13 @@ class Operations:
             chance: For the waits between tries.
             policy: All limits.
             worker: Names this process among those that share the store, for people.
+            watch: Told each record that this worker has let go of or ended, once it is stored.
         """
         self._store = store
         self._actions = dict(actions)
         self._clock = clock
         self._policy = policy
+        self._watch = watch
         self._gatekeeper = Gatekeeper(permits)
         self._wake = asyncio.Event()
         self._engine = Engine(
@@ -217,7 +220,11 @@ class Operations:
         self._deadline_at = math.inf
         late = await self._store.late(now=now, limit=self._policy.batch)
         if late.records:
-            await self._store.save([Change(each, expire(each, now=now)) for each in late.records])
+            changes = [Change(each, expire(each, now=now)) for each in late.records]
+            saved = await self._store.save(changes)
+            for change, is_saved in zip(changes, saved, strict=True):
+                if is_saved and self._watch is not None:
+                    self._watch(change.after)
             self._log.info("operations.expired", operations=len(late.records))
         if late.next_at is not None:
             self._deadline_at = min(self._deadline_at, late.next_at)
@@ -339,6 +346,8 @@ class Operations:
 
     def _landed(self, record: Record) -> None:
         self._note(record)
+        if self._watch is not None:
+            self._watch(record)
         if self._is_full:
             self._is_full = False
             self._wake.set()

@@ -8,7 +8,7 @@ import pytest
 from surgetank.rehearsal.drill.metrics import Metrics, Outages
 from surgetank.rehearsal.drill.outage import Outage
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.series import Series
+from surgetank.rehearsal.drill.series import RegionSeries, Series
 from surgetank.rehearsal.scenario.schema import Scenario
 
 HOUR_S = 3600.0
@@ -187,13 +187,29 @@ def make_run(scenario: Scenario) -> Callable[..., Run]:
     def series(rows: int) -> Series:
         at = [start_at + 60.0 * (row + 1) for row in range(rows)]
         bad = [200 <= row < 340 for row in range(rows)]
-        return Series(
-            at=at,
+        north = RegionSeries(
             backlog=[min(row, 300) for row in range(rows)],
-            refused_reads=[8 if row < 180 else 0 for row in range(rows)],
-            tokens_tried={"north": [3] * rows, "south": [0] * rows},
-            tokens_failed={"north": [3 if one else 0 for one in bad], "south": [0] * rows},
+            reads=[9] * rows,
+            reads_refused=[8 if row < 180 else 0 for row in range(rows)],
+            tokens_tried=[3] * rows,
+            tokens_failed=[3 if one else 0 for one in bad],
+            tokens_offered=[9 if one else 3 for one in bad],
+            tokens_served=[3] * rows,
+            queue_s=[40.0 if one else 0.0 for one in bad],
+            live_ratio=[0.5 if one else 1.0 for one in bad],
         )
+        quiet = RegionSeries(
+            backlog=[0] * rows,
+            reads=[0] * rows,
+            reads_refused=[0] * rows,
+            tokens_tried=[0] * rows,
+            tokens_failed=[0] * rows,
+            tokens_offered=[0] * rows,
+            tokens_served=[0] * rows,
+            queue_s=[0.0] * rows,
+            live_ratio=[1.0] * rows,
+        )
+        return Series(at=at, regions={"north": north, "south": quiet})
 
     return make
 

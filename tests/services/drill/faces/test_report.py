@@ -222,7 +222,7 @@ def test_minutes_without_calls_are_a_gap_and_not_a_success(
     scenario: Scenario, make_run: Callable[..., Run]
 ) -> None:
     run = make_run()
-    run.series.tokens_tried["north"][100:120] = [0] * 20
+    run.series.regions["north"].tokens_tried[100:120] = [0] * 20
     drawing = page_of(scenario, [run]).all("svg")[0]
     stretches = [one.attributes["d"].count("M") for one in drawing.all("path")]
     assert stretches == [1, 1, 2, 1]
@@ -346,8 +346,7 @@ def test_regions_beyond_the_limit_are_counted(
     cloud["regions"] |= {f"far-{number}": region for number in range(8)}
     run = make_run()
     for name in cloud["regions"]:
-        run.series.tokens_tried.setdefault(name, [])
-        run.series.tokens_failed.setdefault(name, [])
+        run.series.regions.setdefault(name, run.series.regions["south"])
     page = page_of(make_scenario(cloud=cloud), [run])
     assert "2 regions with less outage of tokens not drawn" in page.root.text
 
