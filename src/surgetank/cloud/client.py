@@ -7,7 +7,7 @@ seen by running them.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
@@ -19,6 +19,8 @@ from surgetank.core.ports import Clock, HttpClient
 
 RETRY_AFTER_S_MAX = 60.0
 """The longest Retry-After that is honoured. Assumed; keeps a drill's waits bounded."""
+STORAGE = "https://storage.azure.com/"
+"""The resource of a token that reads storage."""
 _METADATA: Headers = {"metadata": "true"}
 _IMDS = "169.254.169.254"
 _OK, _NOT_FOUND, _GONE, _THROTTLED, _FAULT, _TIMEOUT = 200, 404, 410, 429, 500, 504
@@ -88,6 +90,43 @@ class TokenClient:
         return response.status, None if after_s is None else min(after_s, RETRY_AFTER_S_MAX)
 
 
+class Credential(Protocol):
+    """What a reader brings so that it need not be let in as the public."""
+
+    async def sign(self, request: Request) -> Request | None:
+        """Give the request as it is sent; None when the credential is not to be had."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSignature:
+    """A shared access signature that the machine was given with its settings."""
+
+    query: str
+
+    async def sign(self, request: Request) -> Request:
+        """Add the signature to the query."""
+        return request._replace(
+            query=f"{request.query}&{self.query}" if request.query else self.query
+        )
+
+
+@dataclass(slots=True)
+class IdentityToken:
+    """The machine's own identity: reads then need the token service as well."""
+
+    tokens: TokenClient
+    _is_held: bool = False
+
+    async def sign(self, request: Request) -> Request | None:
+        """Ask for a token, once, and put it in the head."""
+        if not self._is_held:
+            self._is_held = await self.tokens.get(STORAGE)
+        if not self._is_held:
+            return None
+        return request._replace(headers={**request.headers, "authorization": "Bearer held"})
+
+
 class ArtifactError(DependencyError):
     """The agent could not read an artifact; `error_code` is what the last answer said."""
 
@@ -105,6 +144,8 @@ class ArtifactClient:
     """The host plugin's way out, which no name on the machine can redirect."""
     clock: Clock
     timeouts: Timeouts
+    credential: Credential | None = None
+    """None reads as the public does."""
 
     async def install(self, manifest_url: str, *, version: str) -> bytes:
         """Read the manifest, then the package of `version` that it names.
@@ -120,6 +161,11 @@ class ArtifactClient:
             request = Request.to("GET", url)
         except ValueError as error:
             raise ArtifactError("InvalidUri") from error
+        if self.credential is not None:
+            signed = await self.credential.sign(request)
+            if signed is None:
+                raise ArtifactError("CredentialUnavailable")
+            request = signed
         error_code = "ArtifactUnreachable"
         for channel in (self.direct, self.plugin):
             response = await self._try_channel(channel, request)

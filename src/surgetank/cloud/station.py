@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple
 
-from surgetank.control.admission import Admission
+from surgetank.control.admission import Admission, Bucket, RateLimit
 from surgetank.core.errors import InvalidInputError
 from surgetank.core.ports import Chance, Clock
 from surgetank.core.value import Lane
@@ -135,17 +135,20 @@ class StationCounts:
 
 @dataclass(slots=True)
 class Station:
-    """Nodes behind a health-checked balancer, with an optional admission at the door."""
+    """Nodes behind a health-checked balancer, with an optional limit and admission at the door."""
 
     policy: StationPolicy
     clock: Clock
     chance: Chance
     admission: Admission | None = None
+    limit: RateLimit | None = None
+    """Turns calls away before any node sees them: at no cost to the nodes."""
     open_ratio: float = 1.0
     """Share of traffic that operators let reach the nodes; 1 is all."""
     slowdown: float = 1.0
     """A fault's factor on work; 1 is none."""
     counts: StationCounts = field(default_factory=StationCounts)
+    _bucket: Bucket = field(default=Bucket(inf, 0.0))  # noqa: RUF009 - a value, never changed
     _nodes: list[_Node] = field(default_factory=list[_Node])
     _check_at: float = 0.0
 
@@ -159,9 +162,9 @@ class Station:
         now = self.clock.now()
         self.counts.offered += 1
         self._check_health(now)
-        if self.open_ratio < 1.0 and self.chance.random() >= self.open_ratio:
-            self.counts.turned_away += 1
-            return Turned(503)
+        at_the_door = self._turn_away(now)
+        if at_the_door is not None:
+            return at_the_door
         node = self._choose(now)
         if node is None:
             self.counts.refused += 1
@@ -198,6 +201,16 @@ class Station:
         now = self.clock.now()
         self._nodes += [_Node(started_at=now, free_at=now) for _ in range(nodes)]
 
+    @property
+    def nodes(self) -> int:
+        """Nodes, living or not."""
+        return len(self._nodes)
+
+    def is_warm(self) -> bool:
+        """Whether every node is up, at full speed and without a queue."""
+        now = self.clock.now()
+        return all(self._speed(node, now) >= 1.0 and node.free_at <= now for node in self._nodes)
+
     def queue_s(self) -> float:
         """Mean seconds until a call that arrives now would start, over living nodes; 0 if none."""
         now = self.clock.now()
@@ -231,6 +244,20 @@ class Station:
         if not nodes:
             return None
         return min(nodes, key=lambda node: now if now < node.down_until else node.free_at)
+
+    def _turn_away(self, now: float) -> Turned | None:
+        """Keep a call from the nodes: by the operators' choice, or by the limit at the door."""
+        if self.open_ratio < 1.0 and self.chance.random() >= self.open_ratio:
+            self.counts.turned_away += 1
+            return Turned(503)
+        if self.limit is None:
+            return None
+        chance = self.chance.random()
+        self._bucket, retry_at = self.limit.decide(self._bucket, now=now, chance=chance)
+        if retry_at is None:
+            return None
+        self.counts.refused += 1
+        return Turned(429, retry_at - now)
 
     def _refusal(self, node: _Node, *, lane: Lane, now: float) -> Turned | None:
         queue_s = max(0.0, node.free_at - now)

@@ -60,6 +60,50 @@ class Admission:
         return now + min(self.retry_s_max, max(self.retry_s_min, excess_s))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """What a door lets in however the nodes fare; raises `InvalidInputError` if out of range."""
+
+    rate_per_s: float
+    """Calls a second over any longer time; above 0."""
+    burst: float
+    """Calls that may come at once after quiet; at least 1."""
+    retry_s_max: float = 60.0
+    """Most seconds until a refused caller may come back; above 0."""
+
+    def __post_init__(self) -> None:
+        if not (self.rate_per_s > 0 and self.burst >= 1 and self.retry_s_max > 0):
+            raise InvalidInputError(f"out of range: {self}")
+
+    def decide(
+        self, bucket: "Bucket", *, now: float, chance: float
+    ) -> tuple["Bucket", float | None]:
+        """Let one call in, or say when to come back.
+
+        Args:
+            bucket: What was left after the last call.
+            now: Seconds on the caller's clock.
+            chance: From 0 to 1; spreads the refused over `retry_s_max`, that they do not come back
+                as the burst they were.
+
+        Returns:
+            What is left now, and None to come in, or the instant to come back.
+        """
+        refill = max(0.0, now - bucket.counted_at) * self.rate_per_s
+        calls = min(self.burst, bucket.calls + refill)
+        if calls >= 1.0:
+            return Bucket(calls - 1.0, now), None
+        wait_s = (1.0 - calls) / self.rate_per_s
+        return Bucket(calls, now), now + min(self.retry_s_max, wait_s) + self.retry_s_max * chance
+
+
+class Bucket(NamedTuple):
+    """Calls that may still come at once, as of an instant."""
+
+    calls: float
+    counted_at: float
+
+
 class Drain(NamedTuple):
     """How fast a queue drains, learnt from completions while work was waiting."""
 

@@ -1,6 +1,7 @@
-"""Who may read a blob: the properties of a storage account and what they refuse.
+"""Who may read a blob: the properties of a storage account, and which readers they refuse.
 
-Used by the stand-in blob service, and by a preflight of changes before they are applied.
+A private path alone does not help against `allowBlobPublicAccess` false: whoever has no credential
+is refused there too. A credential alone does not help against closed networks. Used by the stand-in blob service, and by a preflight of changes before they are applied.
 Source: Azure Storage REST error codes, and the properties named by the built-in Azure policies
 13502221-8df0-4414-9937-de9c5c4e396b (public blob access) and
 b2982f36-99f2-4db5-8eff-283140c09693 (public network access).
@@ -19,13 +20,31 @@ class ContainerAccess(StrEnum):
 
 
 class AccountAccess(NamedTuple):
-    """The properties of a storage account that decide on an anonymous read."""
+    """The properties of a storage account that decide on a read."""
 
     allow_blob_public_access: bool = True
     public_network_access: str = "Enabled"
     """`Enabled` or `Disabled`."""
     default_action: str = "Allow"
     """Of the network rules: `Allow` or `Deny`."""
+
+
+class Path(StrEnum):
+    """How a reader reaches the account."""
+
+    PUBLIC = "public"
+    SERVICE_ENDPOINT = "service_endpoint"
+    """From a virtual network that the account's rules allow."""
+    PRIVATE_ENDPOINT = "private_endpoint"
+    """By an address of its own inside the reader's network."""
+
+
+class Reader(NamedTuple):
+    """Who wants to read."""
+
+    path: Path = Path.PUBLIC
+    is_authorised: bool = False
+    """It brings a credential that the account takes: a shared access signature, or a token."""
 
 
 class ReadRefusal(NamedTuple):
@@ -45,15 +64,29 @@ _ACCOUNT = ReadRefusal(
 _CONTAINER = ReadRefusal(404, "ResourceNotFound", "The specified resource does not exist.")
 
 
-def refuse_anonymous_read(account: AccountAccess, container: ContainerAccess) -> ReadRefusal | None:
-    """Decide on a read without a credential from the public network; None lets it through.
+def refuse_read(
+    account: AccountAccess, container: ContainerAccess, reader: Reader
+) -> ReadRefusal | None:
+    """Decide on a read; None lets it through.
 
     Network rules are checked before the account, and the account before the container.
     """
-    if account.public_network_access == "Disabled" or account.default_action == "Deny":
+    if not _reaches(account, reader.path):
         return _NETWORK
+    if reader.is_authorised:
+        return None
     if not account.allow_blob_public_access:
         return _ACCOUNT
     if container is ContainerAccess.NONE:
         return _CONTAINER
     return None
+
+
+def _reaches(account: AccountAccess, path: Path) -> bool:
+    match path:
+        case Path.PRIVATE_ENDPOINT:
+            return True
+        case Path.SERVICE_ENDPOINT:
+            return account.public_network_access != "Disabled"
+        case Path.PUBLIC:
+            return account.public_network_access != "Disabled" and account.default_action != "Deny"

@@ -1,38 +1,42 @@
-"""Who may read a blob: every combination of the properties that decide."""
+"""Who may read a blob: every combination of the properties that decide, for every reader."""
 
 from itertools import product
 
 import pytest
 
-from surgetank.core.policy import AccountAccess, ContainerAccess, refuse_anonymous_read
+from surgetank.core.policy import AccountAccess, ContainerAccess, Path, Reader, refuse_read
 
 # One letter for each outcome: N network (403), A account (409), C container (404), . let through.
 CODES = {"N": "AuthorizationFailure", "A": "PublicAccessNotPermitted", "C": "ResourceNotFound"}
 STATUSES = {"N": 403, "A": 409, "C": 404}
 CONTAINERS = (ContainerAccess.NONE, ContainerAccess.BLOB, ContainerAccess.CONTAINER)
+READERS = [Reader(path, is_authorised) for is_authorised in (False, True) for path in Path]
 TABLE = {
-    # allowBlobPublicAccess, publicNetworkAccess, defaultAction: for each of CONTAINERS
-    (True, "Enabled", "Allow"): "C..",
-    (True, "Enabled", "Deny"): "NNN",
-    (True, "Disabled", "Allow"): "NNN",
-    (True, "Disabled", "Deny"): "NNN",
-    (False, "Enabled", "Allow"): "AAA",
-    (False, "Enabled", "Deny"): "NNN",
-    (False, "Disabled", "Allow"): "NNN",
-    (False, "Disabled", "Deny"): "NNN",
+    # allowBlobPublicAccess, publicNetworkAccess, defaultAction: for each of READERS (anonymous by
+    # the public path, a service endpoint, a private endpoint; the same three with a credential)
+    # and of CONTAINERS
+    (True, "Enabled", "Allow"): "C.. C.. C.. ... ... ...",
+    (True, "Enabled", "Deny"): "NNN C.. C.. NNN ... ...",
+    (True, "Disabled", "Allow"): "NNN NNN C.. NNN NNN ...",
+    (True, "Disabled", "Deny"): "NNN NNN C.. NNN NNN ...",
+    (False, "Enabled", "Allow"): "AAA AAA AAA ... ... ...",
+    (False, "Enabled", "Deny"): "NNN AAA AAA NNN ... ...",
+    (False, "Disabled", "Allow"): "NNN NNN AAA NNN NNN ...",
+    (False, "Disabled", "Deny"): "NNN NNN AAA NNN NNN ...",
 }
 ROWS = [
-    pytest.param(AccountAccess(*properties), container, wanted, id=f"{properties} {container}")
+    pytest.param(AccountAccess(*properties), container, reader, wanted)
     for properties, row in TABLE.items()
-    for container, wanted in zip(CONTAINERS, row, strict=True)
+    for reader, letters in zip(READERS, row.split(), strict=True)
+    for container, wanted in zip(CONTAINERS, letters, strict=True)
 ]
 
 
-@pytest.mark.parametrize(("account", "container", "wanted"), ROWS)
-def test_an_anonymous_read_is(
-    account: AccountAccess, container: ContainerAccess, wanted: str
+@pytest.mark.parametrize(("account", "container", "reader", "wanted"), ROWS)
+def test_a_read_is(
+    account: AccountAccess, container: ContainerAccess, reader: Reader, wanted: str
 ) -> None:
-    refusal = refuse_anonymous_read(account, container)
+    refusal = refuse_read(account, container, reader)
     found = None if refusal is None else (refusal.status, refusal.code)
     assert found == (None if wanted == "." else (STATUSES[wanted], CODES[wanted]))
 
@@ -53,7 +57,7 @@ def test_a_refusal_says_what_the_service_says() -> None:
         refusal.message
         for account in (AccountAccess(), AccountAccess(False), AccountAccess(default_action="Deny"))
         for container in ContainerAccess
-        if (refusal := refuse_anonymous_read(account, container)) is not None
+        if (refusal := refuse_read(account, container, Reader())) is not None
     }
     assert messages == {
         "Public access is not permitted on this storage account.",

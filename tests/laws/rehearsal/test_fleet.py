@@ -88,4 +88,4 @@ def test_the_busiest_hour_counts_every_token_of_every_machine() -> None:
     only = scenario.model_copy(
         update={"fleet": (CREATES.model_copy(update={"instances": 3}), READERS)}
     )
-    assert busiest_tokens_per_s(only, REGION) == pytest.approx(0.5 * (0.1 * 3 * 4 + 0.1))
+    assert busiest_tokens_per_s(only, REGION) == pytest.approx(0.5 * (0.1 * 3 * 4.02 + 0.1))

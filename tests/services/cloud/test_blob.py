@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tests.services.cloud.conftest import Play, Stage
 
 BODY = b"PK\x03\x04 package"
+PUT_AT = 1_770_055_380.0
 URL = "http://a.blob.core.windows.net/ext/1.0.0.zip"
 OPEN = AccountAccess()
 DISABLED = AccountAccess(allow_blob_public_access=False)
@@ -22,7 +23,7 @@ DENIED = AccountAccess(default_action="Deny")
 
 def _account(access: AccountAccess = OPEN) -> Account:
     account = Account("a", access)
-    account.put("/ext/1.0.0.zip", BODY)
+    account.put("/ext/1.0.0.zip", BODY, at=PUT_AT)
     account.containers["private"] = ContainerAccess.NONE
     return account
 
@@ -44,6 +45,9 @@ def test_a_blob_is_read_as_it_was_put(play: "Play") -> None:
         assert headers.pop("etag").startswith('"0x')
         assert headers == {
             "content-type": "application/octet-stream",
+            "content-length": str(len(BODY)),
+            "last-modified": "Mon, 02 Feb 2026 18:03:00 GMT",
+            "accept-ranges": "bytes",
             "x-ms-blob-type": "BlockBlob",
             "x-ms-request-id": "00000001-001e-0000-0000-000000000000",
             "x-ms-version": "2024-11-04",
@@ -94,6 +98,62 @@ def test_a_reader_who_has_an_older_blob_is_sent_the_new_one(play: "Play") -> Non
         headers = {"if-none-match": etag}
         response = await stage.call(account.handle, "GET", URL, headers=headers)
         assert (response.status, response.body) == (200, b"newer")
+
+    play(body)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "content_range"),
+    [
+        ({"range": "bytes=2-5"}, BODY[2:6], "bytes 2-5/12"),
+        ({"x-ms-range": "bytes=4-"}, BODY[4:], "bytes 4-11/12"),
+        ({"x-ms-range": "bytes=0-0", "range": "bytes=2-5"}, BODY[:1], "bytes 0-0/12"),
+    ],
+)
+def test_a_part_is_given_as_a_part(
+    play: "Play", headers: dict[str, str], body: bytes, content_range: str
+) -> None:
+    async def story(stage: "Stage") -> None:
+        response = await stage.call(_account().handle, "GET", URL, headers=headers)
+        assert (response.status, response.body) == (206, body)
+        assert response.headers["content-range"] == content_range
+        assert response.headers["content-length"] == str(len(body))
+
+    play(story)
+
+
+def test_a_part_beyond_the_end_is_refused(play: "Play") -> None:
+    async def body(stage: "Stage") -> None:
+        account = _account()
+        headers = {"x-ms-range": "bytes=12-"}
+        response = await stage.call(account.handle, "GET", URL, headers=headers)
+        assert (response.status, _code(response)) == (416, "InvalidRange")
+        assert response.headers["content-range"] == "bytes */12"
+        assert account.refused == 1
+
+    play(body)
+
+
+@pytest.mark.parametrize(("tag", "status"), [("{etag}", 206), ("*", 206), ('"0x1"', 412)])
+def test_parts_of_one_read_are_of_one_blob(play: "Play", tag: str, status: int) -> None:
+    async def body(stage: "Stage") -> None:
+        account = _account()
+        etag = (await stage.call(account.handle, "GET", URL)).headers["etag"]
+        headers = {"range": "bytes=0-1", "if-match": tag.format(etag=etag)}
+        response = await stage.call(account.handle, "GET", URL, headers=headers)
+        assert response.status == status
+
+    play(body)
+
+
+@pytest.mark.parametrize(("method", "has_body"), [("GET", True), ("HEAD", False)])
+def test_a_condition_that_is_not_met_is_refused(
+    play: "Play", method: str, *, has_body: bool
+) -> None:
+    async def body(stage: "Stage") -> None:
+        response = await stage.call(_account().handle, method, URL, headers={"if-match": '"0x1"'})
+        assert (response.status, response.headers["x-ms-error-code"]) == (412, "ConditionNotMet")
+        assert bool(response.body) is has_body
 
     play(body)
 

@@ -60,7 +60,7 @@ def one() -> Wanted:
 
 
 def orchestrate(
-    *names: str, heals_at: float = 0.0, is_up: bool = True
+    *names: str, heals_at: float = 0.0, is_up: bool = True, retry_s_max: float = RETRY_S
 ) -> tuple[Wanted, Plane, Ledger]:
     async def main(loop: VirtualLoop) -> tuple[Wanted, Plane, Ledger]:
         clock = VirtualClock(loop)
@@ -75,7 +75,8 @@ def orchestrate(
             chance=Random(1),
             ledger=ledger,
             retry_s=RETRY_S,
-            retry_s_max=RETRY_S,
+            retry_s_max=retry_s_max,
+            retry_spread_ratio=0.1,
             patience_s=PATIENCE_S,
         )
         wanted = ledger.submit(one())

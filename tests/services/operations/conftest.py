@@ -169,7 +169,13 @@ class World:
         default_factory=dict[Operations, "asyncio.Task[None]"]
     )
 
-    def worker(self, name: str = "w1", *, behind_s: float = 0.0) -> Operations:
+    def worker(
+        self,
+        name: str = "w1",
+        *,
+        behind_s: float = 0.0,
+        watch: Callable[[Record], None] | None = None,
+    ) -> Operations:
         """Start a worker on the store, perhaps with a clock that is behind."""
         self.store = FlakyStore(self.store.inner, self.clock)
         service = Operations(
@@ -180,6 +186,7 @@ class World:
             chance=Random(1),
             policy=self.policy,
             worker=name,
+            watch=watch,
         )
         self.workers.append(service)
         self.running[service] = self.loop.create_task(service.run(), name=name)

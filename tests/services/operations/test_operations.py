@@ -10,6 +10,7 @@ from surgetank.core.operation import NewOperation, OperationState, StepState
 from surgetank.core.value import Lane, Outcome, OutcomeKind
 from surgetank.safeguards.operations.action import ActionResult, StepCall
 from surgetank.safeguards.operations.policy import OperationsPolicy
+from surgetank.safeguards.operations.progress import WITHDRAWN
 from surgetank.safeguards.operations.record import identify
 
 Play = Callable[..., None]
@@ -387,3 +388,54 @@ def test_finished_operations_are_forgotten_after_keep_s(play: Play, new_operatio
 def test_refuses_a_policy_that_cannot_work(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError, match="out of range"):
         OperationsPolicy(**wrong)
+
+
+def test_what_nobody_wants_any_more_ends_before_it_costs_anything(
+    play: Play, new_operation: New
+) -> None:
+    async def main(world: Any) -> None:
+        told: list[OperationState] = []
+        worker = world.worker(watch=lambda record: told.append(record.state))
+        world.script("vm", BLOCKED)
+        receipt = await worker.submit(new_operation("k", "vm"))
+        await world.pass_s(1.0)
+        assert await worker.withdraw(receipt.id)
+        assert not await worker.withdraw(receipt.id)
+        await world.pass_s(86_400.0)
+        assert len(world.calls) == 1
+        record = await worker.get(receipt.id)
+        assert (record.state, record.detail) == (OperationState.EXPIRED, WITHDRAWN)
+        assert told == [OperationState.WAITING, OperationState.EXPIRED]
+
+    play(main)
+
+
+def test_a_call_under_way_is_not_withdrawn(play: Play, new_operation: New) -> None:
+    async def main(world: Any) -> None:
+        worker = world.worker()
+        world.call_s = 10.0
+        receipt = await worker.submit(new_operation("k", "vm"))
+        await world.pass_s(1.0)
+        assert not await worker.withdraw(receipt.id)
+        assert (await world.ended(receipt.id)).state is OperationState.SUCCEEDED
+
+    play(main)
+
+
+def test_what_was_never_submitted_cannot_be_withdrawn(play: Play) -> None:
+    async def main(world: Any) -> None:
+        assert not await world.worker().withdraw(identify("k"))
+
+    play(main)
+
+
+def test_whoever_watches_is_told_of_what_expired(play: Play, new_operation: New) -> None:
+    async def main(world: Any) -> None:
+        told: list[OperationState] = []
+        worker = world.worker(watch=lambda record: told.append(record.state))
+        world.script("vm", BLOCKED)
+        await worker.submit(new_operation("k", "vm", deadline_at=world.clock.now() + 5.0))
+        await world.pass_s(60.0)
+        assert told == [OperationState.WAITING, OperationState.EXPIRED]
+
+    play(main)

@@ -20,6 +20,8 @@ class Fate(StrEnum):
     FAILED = "failed"
     EXPIRED = "expired"
     UNKNOWN = "unknown"
+    COALESCED = "coalesced"
+    """Withdrawn, because whoever wanted it had gone, before it cost anything."""
     LOST = "lost"
     """Acknowledged, and in no other state at the end."""
 
@@ -72,6 +74,8 @@ class Ledger:
     trace: Trace
     wanted: list[Wanted] = field(default_factory=list[Wanted])
     tokens: dict[str, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
+    consumed: dict[str, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
+    """First attempts by the fleet of whoever asked; those of new machines are under their own."""
     own_tokens: list[Attempt] = field(default_factory=list[Attempt])
     token_tries: dict[str, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
     counts: Counter[str] = field(default_factory=Counter[str])
@@ -116,9 +120,12 @@ class Ledger:
         self.moment(wanted, "", fate.value)
         self.trace.note(wanted.ended_at, fate.value, wanted.key)
 
-    def token_watch(self, region: str, *, is_own: bool) -> Callable[[TokenTry], None]:
-        """Give the observer of one client's tries for tokens."""
+    def token_watch(
+        self, region: str, *, is_own: bool, consumer: str
+    ) -> Callable[[TokenTry], None]:
+        """Give the observer of the tries for tokens of one client, which is part of `consumer`."""
         firsts, tries = self.tokens[region], self.token_tries[region]
+        consumed = self.consumed[consumer]
         clock, counts, trace, own = self.clock, self.counts, self.trace, self.own_tokens
 
         def watch(one: TokenTry) -> None:
@@ -129,6 +136,7 @@ class Ledger:
             if one.is_first:
                 counts["steps"] += 1
                 firsts.append(attempt)
+                consumed.append(attempt)
                 if is_own:
                     own.append(attempt)
             trace.note(now, "token", region, one.is_ok)

@@ -1,24 +1,31 @@
-"""The fleet at work: creates and token calls arrive, and go the way of their variant.
-
-Yours is the same work in every variant: every n-th arrival. Covered is what the safeguards carry.
-"""
+"""The fleet at work: creates, pods, jobs and token calls arrive, and go the way of their variant."""
 
 import asyncio
-import json
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
 from surgetank.cloud.client import TokenClient
-from surgetank.core.operation import NewOperation, OperationState, Step
+from surgetank.cloud.pool import NodePool, RunnerPool
+from surgetank.core.operation import OperationState
 from surgetank.core.ports import Chance, Clock
 from surgetank.rehearsal.drill.ledger import Fate, Ledger, Moment, Wanted
-from surgetank.rehearsal.drill.orchestrator import Orchestrator
-from surgetank.rehearsal.drill.protection import CONNECTIONS_MAX, Protection
-from surgetank.rehearsal.drill.request import StepRequest, steps_of
-from surgetank.rehearsal.drill.world import VERSION, World
+from surgetank.rehearsal.drill.maker import Maker
+from surgetank.rehearsal.drill.protection import Protection
+from surgetank.rehearsal.drill.world import World
 from surgetank.rehearsal.scenario.fleet import arrivals, is_in_share, spread_s
-from surgetank.rehearsal.scenario.schema import Creates, Fleet, Readers, Scenario, Seat, Variant
+from surgetank.rehearsal.scenario.schema import (
+    Creates,
+    Fleet,
+    Making,
+    NodePools,
+    Readers,
+    RunnerPools,
+    Scenario,
+    Seat,
+    Variant,
+)
 from surgetank.runtime.simulation.chance import stream
+from surgetank.safeguards.operations.progress import WITHDRAWN
 from surgetank.safeguards.operations.record import Record, identify
 
 _FATES = {
@@ -27,6 +34,9 @@ _FATES = {
     OperationState.EXPIRED: Fate.EXPIRED,
     OperationState.UNKNOWN: Fate.UNKNOWN,
 }
+Pool = NodePool | RunnerPool
+_STRIDE = 37
+"""Prime to every round share."""
 
 
 @dataclass(slots=True)
@@ -40,6 +50,8 @@ class Load:
     ledger: Ledger
     clock: Clock
     seed: int
+    pools: dict[str, list[Pool]] = field(default_factory=dict[str, list[Pool]])
+    """Pools by the name of their fleet, region after region."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     async def run(self) -> None:
@@ -47,15 +59,12 @@ class Load:
         async with asyncio.TaskGroup() as group:
             for fleet in self.scenario.fleet:
                 for region in self.scenario.cloud.regions:
-                    if isinstance(fleet, Creates):
-                        group.create_task(self._feed_creates(fleet, region))
-                    else:
-                        group.create_task(self._feed_readers(fleet, region))
+                    group.create_task(self._feed(fleet, region))
 
     async def settle(self) -> None:
         """Enter what the stores say of every operation that the safeguards took on."""
         for wanted in self.ledger.wanted:
-            if wanted.key not in self.protection.covered or self.variant.release is None:
+            if not wanted.is_covered or self.variant.release is None:
                 continue
             operations = self.protection.operations[wanted.region]
             record = await operations.get(identify(wanted.key))
@@ -63,102 +72,92 @@ class Load:
             tries = 0 if record is None else sum(one.tries for one in record.progress)
             self.ledger.trace.note(wanted.ended_at or 0.0, wanted.fate.value, wanted.key, tries)
 
-    async def _feed_creates(self, fleet: Creates, region: str) -> None:
-        here = self.world.regions[region]
-        orchestrator = self._orchestrator(fleet, region)
-        chance = stream(self.seed, f"extensions {fleet.name} {region}")
+    async def _feed(self, fleet: Fleet, region: str) -> None:
+        match fleet:
+            case Creates():
+                maker = self._maker(fleet, region)
+                for at in self._arrivals(fleet, region):
+                    await self.clock.sleep_until(at)
+                    await maker.ask(fleet.instances)
+            case NodePools() | RunnerPools():
+                await self._feed_pools(fleet, region)
+            case Readers():
+                await self._feed_readers(fleet, region)
+
+    async def _feed_pools(self, fleet: NodePools | RunnerPools, region: str) -> None:
+        maker = self._maker(fleet, region)
+        count = max(1, round(fleet.pools * self.scenario.cloud.regions[region].size))
+        pools = [self._pool(fleet, maker) for _ in range(count)]
+        self.pools.setdefault(fleet.name, []).extend(pools)
         for index, at in enumerate(self._arrivals(fleet, region)):
             await self.clock.sleep_until(at)
-            name = f"{fleet.name}-{region}-{index}"
-            is_own, is_covered = self._shares(index)
-            if is_own:
-                self.world.own.add(name)
-            if is_covered:
-                self.protection.covered.add(name)
-            wanted = self.ledger.submit(
-                Wanted(
-                    key=name,
-                    fleet=fleet.name,
-                    region=region,
-                    is_own=is_own,
-                    is_covered=is_covered,
-                    way="anonymous",
-                    submitted_at=at,
-                    deadline_at=at + fleet.deadline_s,
-                )
-            )
-            steps = steps_of(
-                fleet,
-                name,
-                region=region,
-                host=here.compute.host,
-                manifest_url=here.manifests[int(chance.random() * len(here.manifests))],
-                version=VERSION,
-            )
-            if is_covered and self.variant.release is not None:
-                await self._submit(wanted, steps, patience_s=fleet.patience_s)
-            else:
-                self._start(orchestrator.run(wanted, steps))
+            await pools[index % count].submit()
 
-    async def _submit(
-        self, wanted: Wanted, steps: tuple[StepRequest, ...], *, patience_s: float
-    ) -> None:
-        self.protection.wanted[identify(wanted.key)] = wanted
-        new = NewOperation(
-            key=wanted.key,
-            kind="create",
-            region=wanted.region,
-            steps=tuple(_durable(step) for step in steps),
-            deadline_at=wanted.submitted_at + patience_s,
+    def _pool(self, fleet: NodePools | RunnerPools, maker: Maker) -> Pool:
+        if isinstance(fleet, NodePools):
+            return NodePool(
+                clock=self.clock,
+                asker=maker,
+                patience_s=fleet.work_patience_s,
+                pods_per_node=fleet.pods_per_node,
+            )
+        return RunnerPool(
+            clock=self.clock, asker=maker, patience_s=fleet.work_patience_s, idle_s=fleet.idle_s
         )
-        await self.protection.operations[wanted.region].submit(new)
 
     async def _feed_readers(self, fleet: Readers, region: str) -> None:
         count = max(1, round(fleet.nodes * self.scenario.cloud.regions[region].size))
-        nodes = [self._reader(region, f"node-{region}-{number}", number) for number in range(count)]
-        own = self._reader(region, f"own-{region}", None)
+        nodes = [self._reader(fleet, region, number) for number in range(count)]
+        own = self._reader(fleet, region, None)
+        first = self._first(fleet, region)
         chance = stream(self.seed, f"reader {fleet.name} {region}")
         for index, at in enumerate(self._arrivals(fleet, region)):
             await self.clock.sleep_until(at)
-            is_own, _ = self._shares(index)
+            is_own = is_in_share(first + index, self.scenario.own_share)
             client = own if is_own else nodes[index % count]
             self._start(self._read(client, fleet, chance))
 
-    def _reader(self, region: str, name: str, number: int | None) -> TokenClient:
+    def _reader(self, fleet: Readers, region: str, number: int | None) -> TokenClient:
         """A running node; `number` is None for yours."""
         share = self.variant.share
         if number is None:
             is_covered = share > 0
         else:
             is_covered = self.variant.seat is not Seat.YOU and is_in_share(number, share)
+        name = f"{fleet.name}-{region}-{'own' if number is None else number}"
         if is_covered:
             self.protection.covered.add(name)
-        return self.world.token_client(region, name, is_own=number is None)
+        return self.world.token_client(region, name, is_own=number is None, consumer=fleet.name)
 
     async def _read(self, client: TokenClient, fleet: Readers, chance: Chance) -> None:
         """A process on a node asks for a token, and starts again when it got none."""
         gives_up_at = self.clock.now() + fleet.patience_s
+        ratio = self.scenario.cloud.retry_spread_ratio
         is_again = False
         while not await client.get("resource-0", is_again=is_again):
             is_again = True
-            pause_s = spread_s(fleet.retry_s, chance=chance.random())
+            pause_s = spread_s(fleet.retry_s, ratio=ratio, chance=chance.random())
             retry_at = self.clock.now() + pause_s
             if retry_at > gives_up_at:
                 return
             await self.clock.sleep_until(retry_at)
 
-    def _orchestrator(self, fleet: Creates, region: str) -> Orchestrator:
-        return Orchestrator(
-            http=self.world.network.client(
-                f"orchestrator.{region}", connections_max=CONNECTIONS_MAX
-            ),
-            clock=self.clock,
-            chance=stream(self.seed, f"orchestrator {fleet.name} {region}"),
-            ledger=self.ledger,
-            retry_s=fleet.retry_s,
-            retry_s_max=fleet.retry_s,
-            patience_s=fleet.patience_s,
+    def _maker(self, fleet: Making, region: str) -> Maker:
+        return Maker(
+            self.scenario,
+            self.variant,
+            self.world,
+            self.protection,
+            fleet,
+            region,
+            self.seed,
+            first=self._first(fleet, region),
         )
+
+    def _first(self, fleet: Fleet, region: str) -> int:
+        """Where a fleet of a region begins to count, so that no two fleets keep step."""
+        fleets, regions = self.scenario.fleet, list(self.scenario.cloud.regions)
+        return _STRIDE * (fleets.index(fleet) * len(regions) + regions.index(region))
 
     def _arrivals(self, fleet: Fleet, region: str) -> list[float]:
         start_at, end_at = self.scenario.start.timestamp(), self.scenario.end.timestamp()
@@ -173,23 +172,10 @@ class Load:
             )
         )
 
-    def _shares(self, index: int) -> tuple[bool, bool]:
-        """Whether an arrival is yours, and whether it is covered."""
-        is_own = is_in_share(index, self.scenario.own_share)
-        if self.variant.seat is Seat.YOU:
-            return is_own, is_own
-        return is_own, is_in_share(index, self.variant.share)
-
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _durable(step: StepRequest) -> Step:
-    """A step of a durable operation: a PUT may be made twice, says Resource Manager."""
-    arguments = json.dumps({"method": "PUT", "url": step.url, "body": json.loads(step.body)})
-    return Step(step.name, step.dependency, "http", arguments, is_repeatable=True)
 
 
 def _settle(wanted: Wanted, record: Record | None) -> None:
@@ -197,6 +183,8 @@ def _settle(wanted: Wanted, record: Record | None) -> None:
         wanted.fate = Fate.LOST
         return
     wanted.fate = _FATES.get(record.state, Fate.OPEN)
+    if record.detail == WITHDRAWN:
+        wanted.fate = Fate.COALESCED
     wanted.ended_at = record.finished_at
     if record.finished_at is not None:
         wanted.moments.append(Moment(record.finished_at, "", wanted.fate.value, record.detail))

@@ -28,6 +28,8 @@ class Orchestrator:
     """Pause before the first retry."""
     retry_s_max: float
     """Each pause is twice the last one, up to this: equal to `retry_s` for a fixed period."""
+    retry_spread_ratio: float
+    """Each pause is the period give or take this share of it."""
     patience_s: float
 
     async def run(self, wanted: Wanted, steps: tuple[StepRequest, ...]) -> None:
@@ -50,7 +52,9 @@ class Orchestrator:
                 self.ledger.end(wanted, Fate.SUCCEEDED)
                 return
             self.ledger.first_attempt(wanted, is_ok=False)
-            retry_at = self.clock.now() + spread_s(period_s, chance=self.chance.random())
+            retry_at = self.clock.now() + spread_s(
+                period_s, ratio=self.retry_spread_ratio, chance=self.chance.random()
+            )
             period_s = min(2.0 * period_s, self.retry_s_max)
             self.ledger.wait(
                 wanted, is_waiting=True, why="before it is tried again", until=retry_at

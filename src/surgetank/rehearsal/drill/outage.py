@@ -47,8 +47,10 @@ class Outage(NamedTuple):
     is_over: bool
 
 
-def windows(attempts: Iterable[Attempt], *, start_at: float, end_at: float) -> list[Window]:
-    """Cut `attempts` (in order of time) into windows of at least `CALLS_MIN` calls.
+def windows(
+    attempts: Iterable[Attempt], *, start_at: float, end_at: float, calls_min: int = CALLS_MIN
+) -> list[Window]:
+    """Cut `attempts` (in order of time) into windows of at least `calls_min` calls.
 
     Returns:
         Windows in order, without gaps; a rest with too few calls at the end is left out.
@@ -60,7 +62,7 @@ def windows(attempts: Iterable[Attempt], *, start_at: float, end_at: float) -> l
     failed_at: float | None = None
     for attempt in [*attempts, Attempt(end_at, is_ok=True)]:
         while attempt.at >= closes_at:
-            if calls >= CALLS_MIN:
+            if calls >= calls_min:
                 cut.append(Window(opened_at, closes_at, calls, oks, failed_at))
                 opened_at, calls, oks, failed_at = closes_at, 0, 0, None
             closes_at += WINDOW_S

@@ -1,5 +1,6 @@
 """The safeguards of one variant: who is covered, and the real services that cover them."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from surgetank.control.evidence import EvidencePolicy
 from surgetank.control.governor import GovernorPolicy
 from surgetank.control.release import ReleasePolicy
 from surgetank.core.http import Timeouts
-from surgetank.core.operation import OperationId
+from surgetank.core.operation import OperationId, OperationState
 from surgetank.core.ports import Clock
 from surgetank.core.value import dependency
 from surgetank.rehearsal.drill.ledger import WAITS, Ledger, Wanted
@@ -22,7 +23,7 @@ from surgetank.runtime.simulation.blocking import InlineBlocking
 from surgetank.runtime.simulation.chance import stream
 from surgetank.runtime.simulation.network import Network
 from surgetank.safeguards.broker.policy import BrokerPolicy
-from surgetank.safeguards.mirror.policy import Kind, MirrorPolicy, Rule
+from surgetank.safeguards.mirror.policy import MirrorPolicy, extension_rules
 from surgetank.safeguards.operations.action import Action, ActionResult, StepCall
 from surgetank.safeguards.operations.http_action import HttpAction, HttpActionPolicy
 from surgetank.safeguards.operations.permits import GovernedPermits, OpenPermits
@@ -79,7 +80,13 @@ class Protection:
     operations: dict[str, Operations] = field(default_factory=dict[str, Operations])
     wanted: dict[OperationId, Wanted] = field(default_factory=dict[OperationId, Wanted])
     """What the durable operations were wanted for."""
+    ended: dict[OperationId, asyncio.Future[bool]] = field(
+        default_factory=dict[OperationId, "asyncio.Future[bool]"]
+    )
+    """Told when a durable operation ends; whether it succeeded."""
     permits: dict[str, GovernedPermits] = field(default_factory=dict[str, GovernedPermits])
+    _mirrored: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """Hosts that a region's mirror stands for."""
     _brokers: set[str] = field(default_factory=set[str])
 
     async def open(self, world: World) -> None:
@@ -96,7 +103,7 @@ class Protection:
             return {}
         names: dict[str, str] = {}
         if self.variant.mirror_warm_ratio is not None:
-            names[f"artifacts{region}.blob.core.windows.net"] = f"mirror.{region}"
+            names |= dict.fromkeys(self._mirrored[region], f"mirror.{region}")
         if self.variant.broker:
             names[IMDS] = self._broker(region, machine)
         return names
@@ -125,18 +132,8 @@ class Protection:
 
     async def _open_mirror(self, here: RegionWorld, warm_ratio: float) -> None:
         artifacts = dependency("artifacts", here.name)
-        host = here.account.host
-        rules = (
-            Rule(host=host, dependency=artifacts, path="*.xml", kind=Kind.MANIFEST),
-            Rule(
-                host=host,
-                dependency=artifacts,
-                path="*.zip",
-                kind=Kind.PACKAGE,
-                is_immutable=True,
-                freshness_s=None,
-            ),
-        )
+        hosts = self._mirrored[here.name] = [one.host for one in here.accounts]
+        rules = extension_rules(hosts, artifacts)
         name = f"mirror.{here.name}"
         mirror = await start_mirror(
             self.running,
@@ -178,7 +175,11 @@ class Protection:
 
     def _let_go(self, record: Record) -> None:
         """Enter that a worker put an operation down, and until when; ends are entered at the end."""
-        if record.finished_at is None:
+        if record.finished_at is not None:
+            ended = self.ended.pop(record.id, None)
+            if ended is not None:
+                ended.set_result(record.state is OperationState.SUCCEEDED)
+        else:
             lane = f"in the {record.lane} lane"
             why = next((one.detail for one in record.progress if one.detail), "for leave to call")
             self.ledger.moment(self.wanted[record.id], "", WAITS, f"{lane}: {why}", record.run_at)

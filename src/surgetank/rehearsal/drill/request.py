@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from surgetank.core.value import Dependency, dependency
-from surgetank.rehearsal.scenario.schema import Creates
+from surgetank.rehearsal.scenario.schema import Making
 
 _GROUP = "/subscriptions/00000000/resourceGroups/drill/providers/Microsoft.Compute"
-_KINDS = {"machine": "virtualMachines", "scale_set": "virtualMachineScaleSets"}
+_KINDS = ("virtualMachines", "virtualMachineScaleSets")
+"""One machine, or more."""
 
 
 class StepRequest(NamedTuple):
@@ -22,15 +23,22 @@ class StepRequest(NamedTuple):
 
 
 def steps_of(
-    fleet: Creates, name: str, *, region: str, host: str, manifest_url: str, version: str
+    fleet: Making,
+    name: str,
+    *,
+    machines: int,
+    region: str,
+    host: str,
+    manifest_url: str,
+    version: str,
 ) -> tuple[StepRequest, ...]:
     """Create machines, install an extension on each, then let each fetch its tokens."""
-    url = f"http://{host}{_GROUP}/{_KINDS[fleet.kind]}/{name}"
-    machines = {"location": region, "sku": {"capacity": fleet.instances}}
+    url = f"http://{host}{_GROUP}/{_KINDS[machines > 1]}/{name}"
+    body = {"location": region, "sku": {"capacity": machines}}
     resources = [f"resource-{number}" for number in range(fleet.tokens)]
     install = {"manifest": manifest_url, "version": version}
     return (
-        _step("create", "compute", region, url, machines),
+        _step("create", "compute", region, url, body),
         _extension("install", "artifacts", region, url, install),
         _extension("enroll", "identity", region, url, {"resources": resources}),
     )

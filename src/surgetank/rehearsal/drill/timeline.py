@@ -7,14 +7,22 @@ import asyncio
 from dataclasses import dataclass, field
 
 from surgetank.cloud.remediation import RemediationJob, restore
+from surgetank.cloud.station import Station
 from surgetank.core.ports import Clock
 from surgetank.rehearsal.drill.ledger import Ledger
-from surgetank.rehearsal.drill.world import World
+from surgetank.rehearsal.drill.world import RegionWorld, World
 from surgetank.rehearsal.scenario.condition import Condition, parse_condition
-from surgetank.rehearsal.scenario.schema import Entry, Repair, ScaleOut, Scenario, TrafficOff
+from surgetank.rehearsal.scenario.event import (
+    Autoscale,
+    Entry,
+    Gate,
+    Repair,
+    ScaleOut,
+    TrafficOff,
+)
+from surgetank.rehearsal.scenario.schema import Scenario
 
 _LOOK_EVERY_S = 60.0
-_RAMP_STEP_S = 60.0
 
 
 def holds(condition: Condition, ledger: Ledger, region: str, *, now: float) -> bool:
@@ -27,9 +35,10 @@ def holds(condition: Condition, ledger: Ledger, region: str, *, now: float) -> b
 
 @dataclass(slots=True)
 class Timeline:
-    """Plays the entries of one scenario on one world."""
+    """Plays those entries of a scenario that are of one variant, on its world."""
 
     scenario: Scenario
+    variant_name: str
     world: World
     ledger: Ledger
     clock: Clock
@@ -40,6 +49,8 @@ class Timeline:
         """Play all entries to their end."""
         async with asyncio.TaskGroup() as group:
             for entry in self.scenario.timeline:
+                if not entry.is_of(self.variant_name):
+                    continue
                 if entry.fault is not None:
                     group.create_task(self._strike(entry, pace_s=entry.fault.pace_s))
                     continue
@@ -48,24 +59,30 @@ class Timeline:
 
     async def _strike(self, entry: Entry, *, pace_s: float) -> None:
         await self.clock.sleep_until(entry.at.timestamp())
-        accounts = {one.account.name: one.account for one in self.world.regions.values()}
-        targets = [self.world.regions[region].account.name for region in entry.regions]
+        listed = [one for region in entry.regions for one in self.world.regions[region].accounts]
+        inventory = {one.name: one for one in listed}
         self._note(entry, "")
-        await RemediationJob(accounts, targets, pace_s, self.clock).run()
+        await RemediationJob(inventory, list(inventory), pace_s, self.clock).run()
 
     async def _act(self, entry: Entry, region: str) -> None:
         await self.clock.sleep_until(entry.at.timestamp())
-        if entry.when is not None and not await self._cause(parse_condition(entry.when), region):
-            return
-        self._note(entry, region)
+        while entry.when is None or await self._cause(parse_condition(entry.when), region):
+            self._note(entry, region)
+            await self._do(entry, region)
+            if not isinstance(entry.act, TrafficOff):
+                return  # Only traffic is taken off again when the cause comes back.
+
+    async def _do(self, entry: Entry, region: str) -> None:
         here = self.world.regions[region]
         match entry.act:
-            case Repair():
-                restore(here.account)
+            case Repair(gate=gate):
+                await self._repair(here, gate)
             case ScaleOut(ratio=ratio):
                 here.station.scale_out(max(1, round(here.station.policy.nodes * ratio)))
-            case TrafficOff(hold_s=hold_s, ramp_s=ramp_s):
-                await self._ramp(region, hold_s=hold_s, ramp_s=ramp_s)
+            case Autoscale() as autoscale:
+                await self._autoscale(here.station, autoscale)
+            case TrafficOff() as traffic_off:
+                await self._take_traffic_off(here.station, traffic_off)
             case None:
                 raise AssertionError("an entry without a fault has an act")
 
@@ -75,17 +92,51 @@ class Timeline:
         while not holds(condition, self.ledger, region, now=self.clock.now()):
             if self.clock.now() + _LOOK_EVERY_S > end_at:
                 return False
-            await self.clock.sleep_until(self.clock.now() + _LOOK_EVERY_S)
+            await self._look()
         return True
 
-    async def _ramp(self, region: str, *, hold_s: float, ramp_s: float) -> None:
-        station = self.world.regions[region].station
+    async def _repair(self, here: RegionWorld, gate: Gate | None) -> None:
+        """Let the public read again: all accounts at once, or one after another through a gate."""
+        for account in here.accounts:
+            restore(account)
+            if gate is None:
+                continue
+            await self.clock.sleep_until(self.clock.now() + gate.hold_s)
+            while not self._passes(gate, here.name):
+                await self._look()
+
+    def _passes(self, gate: Gate, region: str) -> bool:
+        ratio = self.ledger.success_ratio(region, since=self.clock.now() - gate.hold_s)
+        return ratio is None or ratio >= gate.success_ratio
+
+    async def _autoscale(self, station: Station, policy: Autoscale) -> None:
+        """Add nodes while the queue is long, for ever: a step, then the wait for its nodes."""
+        step = max(1, round(station.policy.nodes * policy.ratio))
+        left = round(station.policy.nodes * policy.most_ratio)
+        while left > 0:
+            await self._look()
+            if station.queue_s() > policy.queue_s:
+                await self.clock.sleep_until(self.clock.now() + policy.provision_s)
+                station.scale_out(min(step, left))
+                left -= step
+
+    async def _take_traffic_off(self, station: Station, policy: TrafficOff) -> None:
+        """Let no call through until all nodes are warm, then let traffic back step by step.
+
+        A step that makes the queue long is taken back.
+        """
         station.open_ratio = 0.0
-        from_at = self.clock.now() + hold_s
-        await self.clock.sleep_until(from_at)
+        while not station.is_warm():
+            await self._look()
         while station.open_ratio < 1.0:
-            await self.clock.sleep_until(self.clock.now() + _RAMP_STEP_S)
-            station.open_ratio = min(1.0, (self.clock.now() - from_at) / ramp_s)
+            is_well = station.queue_s() <= policy.queue_s_max
+            step = policy.step_ratio if is_well else -policy.step_ratio
+            station.open_ratio = min(1.0, max(0.0, round(station.open_ratio + step, 9)))
+            await self.clock.sleep_until(self.clock.now() + policy.step_s)
+
+    async def _look(self) -> None:
+        """Let a minute pass."""
+        await self.clock.sleep_until(self.clock.now() + _LOOK_EVERY_S)
 
     def _note(self, entry: Entry, region: str) -> None:
         now = self.clock.now()

@@ -14,8 +14,8 @@ from surgetank.rehearsal.scenario.schema import Scenario
 FILE = "scenario-v1.schema.json"
 _NUMBERS = ("integer", "number")
 _SOURCED = {
-    "Cloud", "Creates", "Demand", "IdentityStation", "PolicyFault", "Readers", "Region",
-    "ScaleOut", "TrafficOff",
+    "Autoscale", "Cloud", "Creates", "Demand", "Gate", "IdentityStation", "NodePools",
+    "PolicyFault", "Readers", "Reads", "Region", "RunnerPools", "ScaleOut", "TrafficOff",
 }  # fmt: skip
 """Parts whose numbers stand under `figures`."""
 
@@ -39,9 +39,16 @@ def published() -> dict[str, Any]:
 
 def _put_names(properties: dict[str, Any], *, only: str | None = None) -> None:
     for name, field in properties.items():
-        if only in (None, name) and field.get("type") in _NUMBERS:
-            kept = {key: field[key] for key in ("description", "title") if key in field}
-            properties[name] = {**kept, "type": "string", "pattern": r"^\$[a-z0-9_]+$"}
+        if only not in (None, name):
+            continue
+        kept = {key: field[key] for key in ("description", "title", "default") if key in field}
+        named = {"type": "string", "pattern": r"^\$[a-z0-9_]+$"}
+        choices = field.get("anyOf", [])
+        if field.get("type") in _NUMBERS:
+            properties[name] = {**kept, **named}
+        elif any(one.get("type") in _NUMBERS for one in choices):
+            others = [one for one in choices if one.get("type") not in _NUMBERS]
+            properties[name] = {**kept, "anyOf": [named, *others]}
 
 
 if __name__ == "__main__":

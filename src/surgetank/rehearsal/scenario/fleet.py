@@ -7,11 +7,22 @@ from collections.abc import Iterator
 from math import exp
 
 from surgetank.core.ports import Chance
-from surgetank.rehearsal.scenario.schema import Creates, Demand, Fleet, Region, Scenario
+from surgetank.rehearsal.scenario.schema import (
+    ANONYMOUS,
+    Creates,
+    Demand,
+    Fleet,
+    Making,
+    NodePools,
+    Readers,
+    Reads,
+    Region,
+    RunnerPools,
+    Scenario,
+)
 
 DAY_H = 24.0
-RETRY_SPREAD = 0.1
-"""Retries fall within this share of their period: no two clients keep step for ever. Assumed."""
+_GOLDEN_RATIO = 0.6180339887498949
 _STEP_S = 60.0
 """Demand is taken as even for so long."""
 
@@ -44,7 +55,7 @@ def arrivals(
     at = start_at
     while at < end_at:
         ratio = demand_ratio(demand, local_h=local_h(region, at=at + _STEP_S / 2))
-        now_per_s = rate_per_s * (ratio if isinstance(fleet, Creates) else 1.0)
+        now_per_s = rate_per_s * (ratio if isinstance(fleet, Making) else 1.0)
         until = expected + now_per_s * _STEP_S
         while due < until:
             arrives_at = at + (due - expected) / now_per_s
@@ -56,9 +67,23 @@ def arrivals(
         at += _STEP_S
 
 
-def spread_s(period_s: float, *, chance: float) -> float:
-    """A retry's pause: the period give or take `RETRY_SPREAD`, evenly; `chance` from 0 to 1."""
-    return period_s * (1.0 - RETRY_SPREAD + 2.0 * RETRY_SPREAD * chance)
+def spread_s(period_s: float, *, ratio: float, chance: float) -> float:
+    """A retry's pause: the period give or take a share of it, evenly; `chance` from 0 to 1."""
+    return period_s * (1.0 - ratio + 2.0 * ratio * chance)
+
+
+def way_of(reads: Reads, index: int) -> str:
+    """How the machines of the arrival numbered `index` (from 0) read artifacts.
+
+    Ways are dealt out evenly over any stretch of arrivals, not drawn.
+    """
+    place = (index * _GOLDEN_RATIO) % 1.0
+    for way in Reads.model_fields:
+        share: float = getattr(reads, way)
+        if place < share:
+            return way
+        place -= share
+    return ANONYMOUS
 
 
 def is_in_share(index: int, share: float) -> bool:
@@ -68,7 +93,21 @@ def is_in_share(index: int, share: float) -> bool:
 
 def busiest_tokens_per_s(scenario: Scenario, region: Region) -> float:
     """Tokens a second that `region` wants at its busiest hour, every create at its first try."""
-    return region.size * sum(
-        one.peak_per_s * (one.instances * one.tokens if isinstance(one, Creates) else 1)
-        for one in scenario.fleet
-    )
+    return region.size * sum(_tokens_per_s(one, scenario.cloud.reads) for one in scenario.fleet)
+
+
+def machines_of(fleet: Making) -> float:
+    """Machines that one arrival asks for, on the mean: a pod asks for a part of a node."""
+    match fleet:
+        case Creates():
+            return fleet.instances
+        case NodePools():
+            return 1.0 / fleet.pods_per_node
+        case RunnerPools():
+            return 1.0
+
+
+def _tokens_per_s(fleet: Fleet, reads: Reads) -> float:
+    if isinstance(fleet, Readers):
+        return fleet.peak_per_s
+    return fleet.peak_per_s * machines_of(fleet) * (fleet.tokens + reads.identity)

@@ -4,12 +4,14 @@ A number of the cloud, the fleet or the timeline is written `$name` and stands u
 A bare number there is refused: nobody could see whether it is sourced or assumed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from importlib import resources
+from math import isfinite
 from pathlib import Path
-from typing import Any, cast
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -27,6 +29,19 @@ _SOURCED = ("own_share", "cloud", "fleet", "timeline")
 _NAMING = (*_SOURCED, "variants")
 """Where `$name` is a figure; in `variants` a bare number is a choice, and may stand."""
 _LIBRARY = "surgetank.rehearsal.library"
+_AS_WRITTEN: Mapping[str, float] = MappingProxyType({})
+
+
+class Source(NamedTuple):
+    """The text of a scenario file, read once, so that it can be played with other figures."""
+
+    file: str
+    """Its name for messages."""
+    text: str
+
+    def scenario(self, figures: Mapping[str, float] = _AS_WRITTEN) -> Scenario:
+        """Check the text, with other values for some figures; see `parse`."""
+        return parse(self.text, file=self.file, figures=figures)
 
 
 def library() -> list[str]:
@@ -35,15 +50,28 @@ def library() -> list[str]:
     return sorted(one.name.removesuffix(".yaml") for one in files if one.name.endswith(".yaml"))
 
 
-def load(name_or_path: str) -> Scenario:
+def load(name_or_path: str, *, figures: Mapping[str, float] = _AS_WRITTEN) -> Scenario:
     """Read a scenario of the library by name, or any file by path.
+
+    Args:
+        name_or_path: Of the library, or where the file is.
+        figures: Values that stand in for those of the file, by name; see `parse`.
 
     Raises:
         ConfigError: There is no such file, or it says something that cannot be used.
     """
+    return read(name_or_path).scenario(figures)
+
+
+def read(name_or_path: str) -> Source:
+    """Read the text of a scenario, unchecked, as `load` finds it.
+
+    Raises:
+        ConfigError: There is no such file, or it is too large.
+    """
     if name_or_path in library():
         file = resources.files(_LIBRARY) / f"{name_or_path}.yaml"
-        return parse(file.read_text(encoding="utf-8"), file=f"{name_or_path}.yaml")
+        return Source(f"{name_or_path}.yaml", file.read_text(encoding="utf-8"))
     path = Path(name_or_path)
     try:
         size = path.stat().st_size
@@ -58,16 +86,23 @@ def load(name_or_path: str) -> Scenario:
         raise ConfigError(
             file=name_or_path, key="(file)", value=str(error), wanted=wanted
         ) from None
-    return parse(text, file=name_or_path)
+    return Source(name_or_path, text)
 
 
-def parse(text: str, *, file: str) -> Scenario:
-    """Check the text of a scenario; `file` is its name for messages.
+def parse(text: str, *, file: str, figures: Mapping[str, float] = _AS_WRITTEN) -> Scenario:
+    """Check the text of a scenario.
+
+    Args:
+        text: YAML.
+        file: Its name for messages.
+        figures: Values that stand in for those of the text, by the figure's name. Each is put
+            wherever the figure is used, and is held to all that the written one is held to.
 
     Raises:
         ConfigError: With file and line, key, value and what would do.
     """
     document = _Document(file, _yaml(text, file=file))
+    document.replace(figures)
     resolved = document.resolve()
     try:
         return Scenario.model_validate(resolved)
@@ -85,6 +120,19 @@ class _Document:
     data: dict[str, Any]
     nodes: int = 0
     used: set[str] = field(default_factory=set[str])
+
+    def replace(self, values: Mapping[str, float]) -> None:
+        """Give figures other values than the file does."""
+        figures = self._figures()
+        for name, value in values.items():
+            where = ("figures", name)
+            figure = figures.get(name)
+            if not isinstance(figure, dict):
+                known = ", ".join(figures)
+                raise self.error(where, value=value, wanted=f"no such figure; there are: {known}")
+            if not isfinite(value):
+                raise self.error(where, value=value, wanted="a finite number")
+            figures[name] = {**cast("dict[str, Any]", figure), "value": value}
 
     def resolve(self) -> dict[str, Any]:
         """Put the figures in place of their `$name`s, and check that each is used."""

@@ -5,25 +5,18 @@ its source or the word that it is assumed: the reader puts them in place before 
 Times are UTC instants; seconds, ratios and counts otherwise, as the names say.
 """
 
-from collections.abc import Container, Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from surgetank.rehearsal.scenario.condition import parse_condition
-
-Ratio = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1, le=100_000)]
+from surgetank.rehearsal.scenario.event import Entry
+from surgetank.rehearsal.scenario.metric import METRICS, Key
+from surgetank.rehearsal.scenario.part import Count, Part, Positive, Ratio, Seconds, check_known
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class Figure(_Part):
+class Figure(Part):
     """One number, and where it comes from: exactly one of `source` and `assumed`."""
 
     value: float
@@ -47,7 +40,7 @@ class Figure(_Part):
         return self
 
 
-class Region(_Part):
+class Region(Part):
     """One region of the cloud."""
 
     title: str
@@ -58,7 +51,7 @@ class Region(_Part):
     """Hours that its people's clocks are ahead of UTC."""
 
 
-class Demand(_Part):
+class Demand(Part):
     """Machine creates by the local time of day: a quiet floor and one busy hour."""
 
     quiet_ratio: Ratio
@@ -69,14 +62,14 @@ class Demand(_Part):
     """Hours from the busiest until demand above the floor has fallen to 1/e."""
 
 
-class IdentityStation(_Part):
+class IdentityStation(Part):
     """Capacity and physics of the token service, alike in every region."""
 
     headroom: Positive
     """Capacity over the region's own demand for tokens at its busiest hour."""
     nodes: Count
     """Nodes of each region."""
-    service_s: Annotated[float, Field(ge=0)]
+    service_s: Seconds
     """Seconds that a token takes on an idle, warm node."""
     queue_s_max: Positive
     """Seconds of work that a node's queue holds."""
@@ -94,51 +87,120 @@ class IdentityStation(_Part):
     """Seconds of queued work that fail the balancer's health check."""
     reject_cost_ratio: Ratio
     """Work of refusing a call, as a share of serving it."""
+    spread_ratio: Annotated[float, Field(ge=0, lt=1)]
+    """Work of one call varies evenly by this share around its mean."""
+    health_period_s: Seconds
+    """Least seconds between the balancer's checks of its nodes."""
+    burst_ratio: Positive
+    """With a limit at the door: rate that is let in, over capacity."""
+    burst_s: Positive
+    """With a limit at the door: seconds of that rate that may come at once."""
     admission_wait_s: Positive
     """With admission at the door: the longest expected wait that is still let in."""
 
 
-class Cloud(_Part):
+class Reads(Part):
+    """How machines read their artifacts: shares of them; all others read as the public does.
+
+    A network path alone does not help against `allowBlobPublicAccess` false, so whoever has one
+    here has a credential too.
+    """
+
+    private_endpoint: Ratio
+    """By a private endpoint, with a signature."""
+    service_endpoint: Ratio
+    """From a virtual network that the account allows, with a signature."""
+    sas: Ratio
+    """By the public path, with a shared access signature."""
+    identity: Ratio
+    """By the public path, with a token of the machine's own identity: one more token each."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Reads":
+        if self.private_endpoint + self.service_endpoint + self.sas + self.identity > 1:
+            raise ValueError("the shares of reads add up to more than 1")
+        return self
+
+
+class Cloud(Part):
     """The stand-in cloud."""
 
     regions: Annotated[dict[str, Region], Field(min_length=1, max_length=60)]
     """Regions by name."""
     demand: Demand
     identity: IdentityStation
+    reads: Reads
     latency_s: Annotated[float, Field(ge=0, le=10)]
     """Seconds on the wire, one way."""
-    boot_s: Annotated[float, Field(ge=0)]
+    boot_s: Seconds
     """Seconds from a machine's allocation until its agent runs."""
-    token_gap_s: Annotated[float, Field(ge=0)]
+    token_gap_s: Seconds
     """Mean seconds between the tokens that one new machine asks for."""
+    accounts: Annotated[int, Field(ge=1, le=100)]
+    """Storage accounts of a region that hold artifacts."""
     extensions: Count
     """Different extension packages that machines need; each machine needs one."""
     client_timeout_s: Positive
     """Seconds that a client waits for a token or an artifact."""
     token_life_s: Positive
     """Seconds that a token lives."""
+    retry_spread_ratio: Annotated[float, Field(ge=0, lt=1)]
+    """Retries fall within this share of their period: no two clients keep step for ever."""
 
 
-class _Fleet(_Part):
+class _Fleet(Part):
     name: str
+    """Small letters, digits and hyphens: part of the names of its operations."""
+    title: str = ""
+    """For people; none: its name."""
     peak_per_s: Positive
-    """Operations, or calls, a second at the busiest hour of a region of size 1."""
+    """Operations, calls, pods or jobs a second at the busiest hour of a region of size 1."""
     retry_s: Positive
     """Seconds after which what failed is tried again where no governor says otherwise."""
     patience_s: Positive
-    """Seconds after which nobody wants it any more."""
+    """Seconds after which nobody works on it any more."""
 
 
-class Creates(_Fleet):
-    """Machines, or scale sets, that somebody wants; demand follows the local time of day."""
-
-    kind: Literal["machine", "scale_set"]
+class _Making(_Fleet):
     tokens: Count
     """Tokens that each machine needs before it serves."""
     deadline_s: Positive
-    """An operation is fresh, and counts as a success, when done within this time."""
+    """An operation is fresh, and counts as a success, when done within this time; so does a job or
+    pod that has its machine by then."""
+    retry_s_max: Positive | None = None
+    """Each pause is twice the last one, up to this; none: all are `retry_s`."""
+
+
+class Creates(_Making):
+    """Machines, or scale sets, that somebody wants; demand follows the local time of day."""
+
+    kind: Literal["machine", "scale_set"]
     instances: Count = 1
     """Machines of one operation."""
+
+
+class NodePools(_Making):
+    """Kubernetes-like node groups: pods that find no room are asked nodes for."""
+
+    kind: Literal["node_pools"]
+    pools: Count
+    """Node groups in a region of size 1; each has one scale-up under way at the most."""
+    pods_per_node: Count
+    """Pods that a node takes."""
+    work_patience_s: Positive
+    """Seconds after which a pod that waits is wanted no more."""
+
+
+class RunnerPools(_Making):
+    """Pools of ephemeral CI runners: one machine for each job that waits."""
+
+    kind: Literal["runner_pools"]
+    pools: Count
+    """Pools in a region of size 1."""
+    work_patience_s: Positive
+    """Seconds that a job is queued before it times out."""
+    idle_s: Seconds
+    """Seconds that a runner without a job is kept."""
 
 
 class Readers(_Fleet):
@@ -149,77 +211,13 @@ class Readers(_Fleet):
     """Running nodes in a region of size 1."""
 
 
-Fleet = Annotated[Creates | Readers, Field(discriminator="kind")]
+Making = Creates | NodePools | RunnerPools
+"""Fleets whose operations make machines."""
+Fleet = Annotated[Creates | NodePools | RunnerPools | Readers, Field(discriminator="kind")]
 
 
-class PolicyFault(_Part):
-    """A remediation job with a stale list: sets `allowBlobPublicAccess` to false."""
-
-    kind: Literal["remediation"]
-    pace_s: Annotated[float, Field(ge=0)]
-    """Seconds between one account and the next."""
-
-
-class Repair(_Part):
-    """Operators let the public read the artifacts again."""
-
-    kind: Literal["repair"]
-
-
-class ScaleOut(_Part):
-    """Operators add cold nodes to the identity service."""
-
-    kind: Literal["scale_out"]
-    ratio: Positive
-    """New nodes over those at the start."""
-
-
-class TrafficOff(_Part):
-    """Operators take traffic off the identity service and ramp it back."""
-
-    kind: Literal["traffic_off"]
-    hold_s: Annotated[float, Field(ge=0)]
-    """Seconds with no traffic at all."""
-    ramp_s: Positive
-    """Seconds from none to all."""
-
-
-Act = Annotated[Repair | ScaleOut | TrafficOff, Field(discriminator="kind")]
-
-
-class Entry(_Part):
-    """One thing that happens: a fault, or an act of the operators."""
-
-    at: datetime
-    """When, or from when on operators look; UTC."""
-    title: str
-    """What happens, for people."""
-    regions: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Where; a fault takes them in this order."""
-    source: str | None = None
-    """Who published it; either this or `assumed`."""
-    assumed: str | None = None
-    """Why it is assumed; either this or `source`."""
-    fault: PolicyFault | None = None
-    """What breaks; either this or `act`."""
-    act: Act | None = None
-    """What operators do; either this or `fault`."""
-    when: str | None = None
-    """Acts only: `DEPENDENCY.success_ratio < NUMBER for MINUTESm`, watched from `at` on, by region
-    where the dependency is written `SERVICE@*`."""
-
-    @model_validator(mode="after")
-    def _is_one_thing(self) -> "Entry":
-        if (self.fault is None) is (self.act is None):
-            raise ValueError("write either `fault` or `act`")
-        if self.fault is not None and self.when is not None:
-            raise ValueError("a fault has no `when`: only operators look before they act")
-        if (self.source is None) is (self.assumed is None):
-            raise ValueError("write either `source` or `assumed`")
-        if self.when is not None:
-            looked_at = parse_condition(self.when).region
-            _check_known("region", [looked_at], ("*", *self.regions))
-        return self
+ANONYMOUS = "anonymous"
+"""The way of all machines that have no other: they read as the public does."""
 
 
 class Seat(StrEnum):
@@ -231,7 +229,7 @@ class Seat(StrEnum):
     EVERYBODY = "everybody"
 
 
-class Variant(_Part):
+class Variant(Part):
     """One choice of safeguards, seat and share."""
 
     title: str
@@ -246,9 +244,11 @@ class Variant(_Part):
     """The governor's release law; none: no governor, orchestrators retry as they do today."""
     admission: bool = False
     """The issuer refuses at its door what would wait too long."""
+    burst_limit: bool = False
+    """The issuer turns away what exceeds its rate before any node sees it."""
 
 
-class Expectation(_Part):
+class Expectation(Part):
     """What must hold of a summary over seeds."""
 
     variant: str
@@ -257,6 +257,8 @@ class Expectation(_Part):
     """A metric's name."""
     region: str | None = None
     """Which key, of a metric by region."""
+    of: str | None = None
+    """Which key, of a metric by fleet, by way of reading, or by milestone."""
     over: Literal["min", "median", "p95", "max"]
     """Over seeds; nearest rank."""
     at_least: float | None = None
@@ -270,8 +272,22 @@ class Expectation(_Part):
             raise ValueError("write either `at_least` or `at_most`")
         return self
 
+    @property
+    def key(self) -> str | None:
+        """Which key of a metric that is a mapping."""
+        return self.of if self.region is None else self.region
 
-class Milestone(_Part):
+
+class Said(Part):
+    """What another review says of the same milestone."""
+
+    at: datetime
+    """UTC."""
+    source: str
+    """Who published it."""
+
+
+class Milestone(Part):
     """A published time, and what in the drill answers to it."""
 
     name: str
@@ -283,20 +299,24 @@ class Milestone(_Part):
     measure: Annotated[
         str,
         Field(
-            pattern=r"^(scripted|provisioning_outage\.(start|end)|identity_outage\.(start|end)@.+)$"
+            pattern=r"^(scripted|provisioning_outage\.(start|end)"
+            r"|(identity|pool)_outage\.(start|end)@.+)$"
         ),
     ]
-    """`scripted`, `provisioning_outage.start`, or `identity_outage.start@REGION` (or `.end`)."""
+    """`scripted`, `provisioning_outage.start`, `identity_outage.start@REGION` or
+    `pool_outage.start@FLEET` (or `.end`)."""
     calibrates: bool = False
     """A figure was set so that this one fits: it proves nothing."""
+    also: tuple[Said, ...] = ()
+    """What other reviews say, where they differ."""
 
     @property
-    def region(self) -> str | None:
-        """The region that the measure names, if any."""
+    def place(self) -> str | None:
+        """The region or fleet that the measure names, if any."""
         return self.measure.partition("@")[2] or None
 
 
-class Scenario(_Part):
+class Scenario(Part):
     """A scenario file, with its figures in place."""
 
     schema_: Annotated[Literal["surgetank/scenario/v1"], Field(alias="schema")]
@@ -335,22 +355,45 @@ class Scenario(_Part):
         if len({one.name for one in self.fleet}) < len(self.fleet):
             raise ValueError("fleet: two of one name")
         regions = [region for entry in self.timeline for region in entry.regions]
-        regions += [one.region for one in self.expect if one.region is not None]
-        regions += [one.region for one in self.published if one.region is not None]
-        _check_known("region", regions, self.cloud.regions)
-        _check_known("variant", [one.variant for one in self.expect], self.variants)
+        check_known("region", regions, self.cloud.regions)
+        named = [name for entry in self.timeline for name in (*entry.only, *entry.never)]
+        check_known("variant", [*named, *(one.variant for one in self.expect)], self.variants)
+        places = {"identity_outage": self.cloud.regions, "pool_outage": self.pools()}
+        for milestone in self.published:
+            if milestone.place is not None:
+                known = places[milestone.measure.partition(".")[0]]
+                check_known("region or pool", [milestone.place], known)
+        for expectation in self.expect:
+            self._check_metric(expectation)
         for name, variant in self.variants.items():
             if variant.seat is Seat.YOU and variant.share != self.own_share:
                 raise ValueError(f"{name}: the share of seat `you` is own_share, {self.own_share}")
         return self
 
+    def pools(self) -> list[str]:
+        """Names of the fleets whose work waits for machines in a pool."""
+        return [one.name for one in self.fleet if isinstance(one, NodePools | RunnerPools)]
+
+    def _check_metric(self, one: Expectation) -> None:
+        check_known("metric", [one.metric], METRICS)
+        kind = METRICS[one.metric]
+        known = {
+            Key.NONE: [None],
+            Key.REGION: self.cloud.regions,
+            Key.POOL: self.pools(),
+            Key.READERS: [fleet.name for fleet in self.fleet if isinstance(fleet, Readers)],
+            Key.WAY: [*Reads.model_fields, ANONYMOUS],
+            Key.MILESTONE: [milestone.name for milestone in self.published],
+            Key.INSTANT: [],
+        }[kind]
+        if (one.region is not None) is not (kind is Key.REGION) or one.key not in known:
+            word = "region" if kind is Key.REGION else "of"
+            wanted = (
+                "no key" if kind is Key.NONE else f"`{word}`: one of {', '.join(map(str, known))}"
+            )
+            raise ValueError(f"{one.metric} needs {wanted}, not {one.key!r}")
+
     def figure_counts(self) -> tuple[int, int]:
         """How many figures are assumed, and how many there are."""
         assumed = sum(figure.assumed is not None for figure in self.figures.values())
         return assumed, len(self.figures)
-
-
-def _check_known(what: str, names: Iterable[str], known: Container[str]) -> None:
-    for name in names:
-        if name not in known:
-            raise ValueError(f"no such {what}: {name}")

@@ -27,6 +27,7 @@ from surgetank.safeguards.operations.policy import OperationsPolicy
 from surgetank.safeguards.operations.queue import LEASED, can_skip, next_position, queue_of
 from surgetank.safeguards.operations.record import Progress, Record, check, clip, identify
 
+WITHDRAWN = "withdrawn: nobody wants it any more"
 _PENDING = Progress()
 
 
@@ -144,6 +145,13 @@ def complete(record: Record, *, now: float, policy: OperationsPolicy) -> Record:
 def expire(record: Record, *, now: float) -> Record:
     """End it because its deadline has passed."""
     return _end(record, OperationState.EXPIRED, detail="deadline passed", now=now)
+
+
+def withdraw(record: Record, *, now: float) -> Record | None:
+    """End it because nobody wants it any more; None when it has ended, or a call is under way."""
+    if record.state not in (OperationState.READY, OperationState.WAITING) or record.queue == LEASED:
+        return None
+    return _end(record, OperationState.EXPIRED, detail=WITHDRAWN, now=now)
 
 
 def recover(record: Record, *, now: float, policy: OperationsPolicy) -> Record:

@@ -23,7 +23,13 @@ from surgetank.safeguards.operations.action import Action
 from surgetank.safeguards.operations.engine import Advance, Engine, Flight
 from surgetank.safeguards.operations.gatekeeper import Gatekeeper
 from surgetank.safeguards.operations.policy import OperationsPolicy
-from surgetank.safeguards.operations.progress import expire, new_record, park, recover
+from surgetank.safeguards.operations.progress import (
+    expire,
+    new_record,
+    park,
+    recover,
+    withdraw,
+)
 from surgetank.safeguards.operations.queue import LEASED, read_queue
 from surgetank.safeguards.operations.record import Change, Receipt, Record
 from surgetank.safeguards.operations.store import Store
@@ -115,6 +121,25 @@ class Operations:
     async def get(self, operation_id: OperationId) -> Record | None:
         """Read one operation; None when it is not, or no longer, stored."""
         return await self._store.read(operation_id)
+
+    async def withdraw(self, operation_id: OperationId) -> bool:
+        """End an operation that nobody wants any more, before it costs anything; safe to repeat.
+
+        Returns:
+            Whether it ended so, as expired. One whose call is under way goes on, and so does one
+            that another worker moved at this instant: ask again.
+
+        Raises:
+            DependencyError: the store failed; `may_have_acted` says whether it may have ended.
+        """
+        before = await self._store.read(operation_id)
+        after = None if before is None else withdraw(before, now=self._clock.now())
+        if before is None or after is None:
+            return False
+        (is_saved,) = await self._store.save([Change(before, after)])
+        if is_saved and self._watch is not None:
+            self._watch(after)
+        return is_saved
 
     async def counts(self, lane: Lane | None = None) -> dict[OperationState, int]:
         """Count operations by state, of one lane or of both; every state has an entry."""
