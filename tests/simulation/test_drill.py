@@ -21,7 +21,7 @@ from surgetank.rehearsal.drill.play import Run, play
 from surgetank.rehearsal.drill.result import build_result
 from surgetank.rehearsal.drill.session import drill
 from surgetank.rehearsal.scenario.reader import load
-from surgetank.rehearsal.scenario.schema import Entry, Scenario
+from surgetank.rehearsal.scenario.schema import Scenario
 
 SCENARIO = load("azure-2026-02")
 REQUESTS_MAX = 80_000
@@ -56,9 +56,7 @@ def without(*titles: str) -> Scenario:
     """The scenario without the entries of these titles."""
     known = {entry.title for entry in SCENARIO.timeline}
     assert known >= set(titles)
-    entries: tuple[Entry, ...] = tuple(
-        entry for entry in SCENARIO.timeline if entry.title not in titles
-    )
+    entries = tuple(entry for entry in SCENARIO.timeline if entry.title not in titles)
     return SCENARIO.model_copy(update={"timeline": entries})
 
 
@@ -102,7 +100,7 @@ def test_the_second_outage_arises_after_the_repair_and_ends_when_traffic_is_take
         (outage,) = run.outages.identity[region]
         assert outage.start_at > acted[title, region]
         assert outage.start_at < acted["identity scaled out", region] < outage.end_at
-        assert outage.is_over
+        assert outage.is_over, "by the end of the drill"
         assert outage.end_at > acted["traffic off, ramp", region]
 
 

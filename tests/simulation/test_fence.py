@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from surgetank.core.errors import FenceError
-from surgetank.runtime.simulation.fence import fence
+from surgetank.runtime.simulation.fence import REFUSALS_LIMIT, fence
 
 OURS = """
 import datetime, os, random, time, uuid
@@ -148,3 +148,33 @@ def test_what_was_imported_behind_the_fence_works_after_it() -> None:
     with fence():
         kept = time.time  # noqa: TID251 - what is fenced
     assert kept() > 0
+
+
+def test_what_was_refused_is_told_though_the_refusal_was_swallowed(ours: Any) -> None:
+    with fence() as refused:
+        for reach in (ours.wall, lambda: time.sleep(1), socket.socket):  # noqa: TID251 - what is fenced
+            with pytest.raises(FenceError):
+                reach()
+    assert refused[:2] == ["time.time", "time.sleep"]
+    assert refused[2].startswith("socket.__new__")
+
+
+def test_what_an_inner_fence_refuses_is_told_to_the_outer_one() -> None:
+    with fence() as refused, fence(), pytest.raises(FenceError):
+        socket.socket()
+    assert len(refused) == 1
+
+
+def test_a_fence_begins_without_refusals() -> None:
+    with fence(), pytest.raises(FenceError):
+        socket.socket()
+    with fence() as refused:
+        assert refused == []
+
+
+def test_refusals_told_are_limited() -> None:
+    with fence() as refused:
+        for _ in range(REFUSALS_LIMIT + 1):
+            with pytest.raises(FenceError):
+                time.sleep(0)  # noqa: TID251 - what is fenced
+    assert len(refused) == REFUSALS_LIMIT

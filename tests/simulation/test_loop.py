@@ -9,11 +9,13 @@ import pytest
 
 from surgetank.core.errors import DeadlockError, FenceError, SimulationError
 from surgetank.runtime.simulation.clock import VirtualClock
+from surgetank.runtime.simulation.fence import fence
 from surgetank.runtime.simulation.loop import (
     COLLECT_EVERY_STEPS,
     Scheduling,
     VirtualLoop,
     run,
+    run_on,
     yield_once,
 )
 
@@ -381,3 +383,24 @@ def test_an_error_of_the_program_comes_out_as_it_is() -> None:
 
     with pytest.raises(LookupError, match="of the program"):
         run(main)
+
+
+def test_a_loop_may_be_prepared_before_it_is_run() -> None:
+    async def main(loop: VirtualLoop) -> float:
+        await VirtualClock(loop).sleep_until(2.0)
+        return loop.time()
+
+    loop, seen = VirtualLoop(), list[float]()
+    loop.call_at(1.0, lambda: seen.append(loop.time()))
+    assert (run_on(loop, main), seen) == (2.0, [1.0])
+    assert loop.is_closed()
+
+
+def test_what_a_loop_refuses_is_told_to_who_put_up_the_fence() -> None:
+    async def main(loop: VirtualLoop) -> None:
+        with pytest.raises(FenceError):
+            await loop.getaddrinfo("host", 80)
+
+    with fence() as refused:
+        run(main)
+    assert refused == ["DNS (getaddrinfo)"]

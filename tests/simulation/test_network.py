@@ -393,3 +393,32 @@ def test_defects_kept_are_limited() -> None:
         return len(site.network.defects)
 
     assert play(story) == network_module.DEFECTS_LIMIT
+
+
+def test_every_request_is_told_as_it_is_sent_whether_it_arrives_or_not() -> None:
+    async def story(site: Site) -> list[str]:
+        sent: list[str] = []
+        site.network.on_sent = sent.append
+        site.network.link("*", "cut", Link(is_cut=True))
+        calls = (site.get(f"http://{host}/") for host in ("server", "nobody", "cut"))
+        await asyncio.gather(*calls, return_exceptions=True)
+        return sent
+
+    assert play(story) == ["server", "nobody", "cut"]
+
+
+def test_a_body_that_is_broken_off_on_purpose_is_no_defect() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise ConnectionAbortedError
+
+    async def stream(_: Request) -> Response:
+        return Response(200, {}, chunks=pieces())
+
+    async def story(site: Site) -> list[str]:
+        site.network.serve("streamer", stream)
+        with pytest.raises(DependencyError, match="ended early"):
+            await site.get("http://streamer/")
+        return site.network.defects
+
+    assert play(story) == []

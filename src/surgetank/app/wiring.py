@@ -1,8 +1,47 @@
-"""The only place that decides what the process is made of: logging now, live adapters as they come."""
+"""The only place that decides what the process is made of: logging, and the live adapters."""
 
 import logging
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from random import SystemRandom
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
+
+if TYPE_CHECKING:
+    from surgetank.core.ports import HttpClient
+    from surgetank.runtime.assembly import Ports
+    from surgetank.runtime.live.http_server import RunningServer
+
+
+class Live(NamedTuple):
+    """What services of a running process are made with."""
+
+    ports: "Ports"
+    http: "HttpClient"
+    serve: "Callable[..., AbstractAsyncContextManager[RunningServer]]"
+    """`runtime.live.http_server.serve`."""
+
+
+@asynccontextmanager
+async def live() -> AsyncGenerator[Live]:
+    """Give the system's clock, chance, a worker thread and sockets while the context lasts."""
+    # Imported by who runs live: a drill in many processes needs none of it, and starts sooner.
+    from surgetank.runtime.assembly import Ports  # noqa: PLC0415 - see above
+    from surgetank.runtime.live.blocking import WorkerThread  # noqa: PLC0415 - see above
+    from surgetank.runtime.live.clock import SystemClock  # noqa: PLC0415 - see above
+    from surgetank.runtime.live.http_client import LiveHttpClient  # noqa: PLC0415 - see above
+    from surgetank.runtime.live.http_server import serve  # noqa: PLC0415 - see above
+
+    # Our server says what failed; what uvicorn adds are tracebacks of what a stop broke off.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    worker = WorkerThread()
+    try:
+        async with LiveHttpClient() as http:
+            yield Live(Ports(SystemClock(), SystemRandom(), worker), http, serve)
+    finally:
+        await worker.close()
 
 
 def configure_logs(level: int = logging.INFO) -> None:
@@ -14,7 +53,7 @@ def configure_logs(level: int = logging.INFO) -> None:
             structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
 

@@ -115,6 +115,12 @@ class Compute:
             case _:
                 return _error(404, "ResourceNotFound", f"No such resource: {request.path}")
 
+    async def close(self) -> None:
+        """Break off the operations under way."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
     def _put_machines(self, request: Request, group_id: str, name: str) -> Response:
         try:
             count = _capacity(_json(request.body))

@@ -23,6 +23,12 @@ from surgetank.core.ports import Clock
 
 WAITING_MAX = 100_000
 """Jobs or pods that wait in one pool; more are turned away and count as given up."""
+NODES_PER_ASK_MAX = 1_000
+"""Most nodes of one scale-up; who still waits is asked for next. Source: cluster-autoscaler,
+`--max-nodes-per-scaleup`; also Azure's limit for one scale set."""
+ASK_AGAIN_S = 10.0
+"""Least seconds from an ask that came to nothing to the next: one that is refused at once is not
+made without end. Source: cluster-autoscaler, `--scan-interval`."""
 
 
 class Ask(Protocol):
@@ -65,8 +71,6 @@ class Work:
     wanted_at: float
     gives_up_at: float
     started_at: float | None = None
-    is_over: bool = False
-    """Started, or given up."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,11 +79,18 @@ class _Pool:
     asker: Asker
     patience_s: float
     """Seconds that work waits for a machine before it gives up; above 0."""
-    counts: PoolCounts = field(default_factory=PoolCounts)
+    waiting_max: int = WAITING_MAX
     works: list[Work] = field(default_factory=list[Work])
     """All that was ever submitted, in order."""
+    _counts: PoolCounts = field(default_factory=PoolCounts)
     _waiting: deque[Work] = field(default_factory=deque[Work])
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+
+    @property
+    def counts(self) -> PoolCounts:
+        """What became of its work until now."""
+        self._drop_late()
+        return self._counts
 
     @property
     def waiting(self) -> int:
@@ -97,13 +108,13 @@ class _Pool:
         """Take in one piece of work; None when the pool is full."""
         now = self.clock.now()
         work = Work(now, now + self.patience_s)
-        self.counts.submitted += 1
+        self._counts.submitted += 1
         self.works.append(work)
-        if self.waiting >= WAITING_MAX:
-            self._give_up(work)
+        if self.waiting >= self.waiting_max:
+            self._counts.given_up += 1
             return None
         self._waiting.append(work)
-        self.counts.waiting_peak = max(self.counts.waiting_peak, len(self._waiting))
+        self._counts.waiting_peak = max(self._counts.waiting_peak, len(self._waiting))
         return work
 
     def _start_next(self) -> bool:
@@ -113,22 +124,15 @@ class _Pool:
             return False
         work = self._waiting.popleft()
         work.started_at = self.clock.now()
-        work.is_over = True
-        self.counts.started += 1
+        self._counts.started += 1
         return True
 
-    def _drop_late(self) -> int:
-        """Forget whoever has given up; how many."""
-        dropped = 0
+    def _drop_late(self) -> None:
+        """Forget whoever has given up."""
         now = self.clock.now()
         while self._waiting and self._waiting[0].gives_up_at <= now:
-            self._give_up(self._waiting.popleft())
-            dropped += 1
-        return dropped
-
-    def _give_up(self, work: Work) -> None:
-        work.is_over = True
-        self.counts.given_up += 1
+            self._waiting.popleft()
+            self._counts.given_up += 1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -155,18 +159,21 @@ class NodePool(_Pool):
     async def _scale(self) -> None:
         """Ask for what waits, one ask at a time, until nobody waits."""
         while (waiting := self.waiting) > 0:
-            nodes = ceil(waiting / self.pods_per_node)
+            nodes = min(NODES_PER_ASK_MAX, ceil(waiting / self.pods_per_node))
+            asked_at = self.clock.now()
             ask = await self.asker.ask(nodes)
             watch = self._spawn(self._withdraw_when_stale(ask))
             is_served = await ask.done()
             watch.cancel()
             if is_served:
                 self._fill(nodes)
+            else:
+                await self.clock.sleep_until(asked_at + ASK_AGAIN_S)
         self._is_scaling = False
 
     def _fill(self, nodes: int) -> None:
         """Give the pods that wait their room on new nodes."""
-        self.counts.zombies += max(0, nodes - ceil(self.waiting / self.pods_per_node))
+        self._counts.zombies += max(0, nodes - ceil(self.waiting / self.pods_per_node))
         self._room += nodes * self.pods_per_node
         while self._room > 0 and self._start_next():
             self._room -= 1
@@ -185,8 +192,10 @@ class RunnerPool(_Pool):
 
     idle_s: float
     """Seconds that a runner without a job waits for one before it goes; 0 or more."""
+    _asking: int = 0
+    """Asks that are not taken in yet."""
     _coming: deque[Ask] = field(default_factory=deque[Ask])
-    """Asks under way, the oldest first."""
+    """Asks under way; the one to withdraw next is the first."""
     _idle_until: deque[float] = field(default_factory=deque[float])
 
     async def submit(self) -> None:
@@ -204,24 +213,34 @@ class RunnerPool(_Pool):
         await self._ask_for_who_waits()
         self._spawn(self._withdraw_one_too_many(work))
 
-    async def _ask_for_who_waits(self) -> None:
-        if self.waiting > len(self._coming):
-            ask = await self.asker.ask(1)
-            self._coming.append(ask)
-            self._spawn(self._bring_up(ask))
+    @property
+    def _supply(self) -> int:
+        """Runners that were asked for and may still come."""
+        return self._asking + len(self._coming)
 
-    async def _bring_up(self, ask: Ask) -> None:
+    async def _ask_for_who_waits(self) -> None:
+        if self.waiting > self._supply:
+            asked_at = self.clock.now()
+            self._asking += 1
+            ask = await self.asker.ask(1)
+            self._asking -= 1
+            self._coming.append(ask)
+            self._spawn(self._bring_up(ask, asked_at))
+
+    async def _bring_up(self, ask: Ask, asked_at: float) -> None:
         is_served = await ask.done()
-        if ask in self._coming:
-            self._coming.remove(ask)
+        self._coming.remove(ask)
         if not is_served:
+            await self.clock.sleep_until(asked_at + ASK_AGAIN_S)
             await self._ask_for_who_waits()
         elif not self._start_next():
-            self.counts.zombies += 1
+            self._counts.zombies += 1
             self._idle_until.append(self.clock.now() + self.idle_s)
 
     async def _withdraw_one_too_many(self, work: Work) -> None:
         """When a job has given up, take back the ask that it leaves over."""
         await self.clock.sleep_until(work.gives_up_at)
-        if len(self._coming) > self.waiting and await self._coming[0].withdraw():
-            self._coming.popleft()
+        if self._coming and self._supply > self.waiting:
+            ask = self._coming[0]
+            self._coming.rotate(-1)  # Who gives up next takes back another.
+            await ask.withdraw()

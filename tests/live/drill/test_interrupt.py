@@ -9,15 +9,17 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 COMMAND = Path(sys.executable).with_name("surgetank")
 PATIENCE_S = 60.0
 
 
 @contextmanager
-def drill(scratch: Path) -> Generator["subprocess.Popen[str]"]:
+def drill(scratch: Path, *words: str) -> Generator["subprocess.Popen[str]"]:
     """A long drill in two workers, in a session of its own as at a terminal."""
     process = subprocess.Popen(  # noqa: S603 - our own command
-        [COMMAND, "drill", "azure-2026-02", "--seeds", "20", "--jobs", "2"],
+        [COMMAND, "drill", "azure-2026-02", *(words or ("--seeds", "20")), "--jobs", "2"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -67,8 +69,11 @@ def ends(pid: int) -> bool:
     return not is_alive(pid)
 
 
-def test_the_keyboard_ends_it_at_once_with_all_it_started(tmp_path: Path) -> None:
-    with drill(tmp_path) as process:
+@pytest.mark.parametrize("words", [(), ("--sweep", "share=0.1,0.5"), ("--sensitivity",)])
+def test_the_keyboard_ends_it_at_once_with_all_it_started(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    with drill(tmp_path, *words) as process:
         workers = playing_workers(process, tmp_path)
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=PATIENCE_S)

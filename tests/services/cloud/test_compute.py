@@ -181,3 +181,16 @@ def test_an_unknown_path_is_not_found(play: "Play", method: str, path: str) -> N
         assert _code(response) == (404, "ResourceNotFound")
 
     play(test)
+
+
+def test_closing_breaks_off_what_is_under_way(play: "Play") -> None:
+    async def test(stage: "Stage") -> None:
+        region = stage.region()
+        await region.create()
+        url = await region.install()
+        await stage.until(1)
+        await region.compute.close()
+        assert _fields(await region.poll(url))["status"] == "Failed"
+        assert stage.passed_s == 1
+
+    play(test)

@@ -90,6 +90,29 @@ def test_a_range_gets_206(name: str, wanted: str, start: int, stop: int) -> None
 def test_a_range_outside_gets_416(wanted: str) -> None:
     head = ask(range=wanted)
     assert (head.status, head.headers["content-range"]) == (416, "bytes */100")
+    assert head.headers["content-length"] == str(len(head.error))
+
+
+def test_a_range_outside_is_refused_in_the_words_of_storage() -> None:
+    entry = replace(ENTRY, content_type="application/zip", content_encoding="gzip")
+    request = Request("GET", "origin", "/p.zip", headers={"x-ms-range": "bytes=100-"})
+    head = answer(request, entry, source="hit", now=0.0)
+    assert head.headers["x-ms-error-code"] == "InvalidRange"
+    assert head.headers["content-type"] == "application/xml"
+    assert "content-encoding" not in head.headers
+    assert head.error.startswith(b'<?xml version="1.0" encoding="utf-8"?><Error><Code>InvalidRange')
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_parts_of_another_body_are_refused(method: str) -> None:
+    head = ask(method=method, if_match='"other"', range="bytes=0-1")
+    assert (head.status, head.stop) == (412, 0)
+    assert head.headers["x-ms-error-code"] == "ConditionNotMet"
+
+
+@pytest.mark.parametrize("condition", [TAG, "*", f'"x", {TAG}'])
+def test_parts_of_the_same_body_are_given(condition: str) -> None:
+    assert ask(if_match=condition, range="bytes=0-1").status == 206
 
 
 @pytest.mark.parametrize(

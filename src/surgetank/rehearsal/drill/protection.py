@@ -36,6 +36,10 @@ CONNECTIONS_MAX = 10_000
 STEP_S_MAX = 4 * 3600.0
 """Longest step: a machine whose six tokens are each tried six times against time-outs."""
 
+RATE_PER_S_MIN = 1.0
+"""Least pace of a release, at the size of the world."""
+RATE_PER_S_UNLEARNT = 10.0
+"""Pace of a release that has learnt none, at the size of the world."""
 LOOK_S = 600.0
 """Between steps of the peers' ramps: a replica of 1:1000 shows too little in their usual minute."""
 
@@ -187,8 +191,8 @@ class Protection:
     def _governor(self) -> GovernorPolicy:
         learning = ReleasePolicy(
             timeout_s=10 * self.scenario.cloud.client_timeout_s,
-            rate_per_s_min=0.001,
-            rate_per_s_unlearnt=0.01,
+            rate_per_s_min=RATE_PER_S_MIN / self.scenario.divisor,
+            rate_per_s_unlearnt=RATE_PER_S_UNLEARNT / self.scenario.divisor,
         )
         evidence = EvidencePolicy(samples_min=6, interval_s_max=300.0)
         ours = GovernorPolicy(law=learning, evidence=evidence, lost_s=STEP_S_MAX)

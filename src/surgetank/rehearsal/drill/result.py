@@ -74,6 +74,9 @@ def _milestone(scenario: Scenario, one: Milestone, runs: Sequence[Run]) -> dict[
         "name": one.name,
         "published": instant(one.at.timestamp()),
         "source": one.source,
+        "also": [
+            {"published": instant(said.at.timestamp()), "source": said.source} for said in one.also
+        ],
         "median": None,
         "p5": None,
         "p95": None,

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from surgetank.rehearsal.drill.assumption import assumptions
 from surgetank.rehearsal.drill.comparison import Standing, judged, replay_command, seated, standings
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.quantile import quantile
@@ -21,18 +22,16 @@ from surgetank.rehearsal.drill.wording import (
     number,
     observed,
     percent,
-    plain,
     printable,
     seconds_of,
     span,
     time_of_day,
 )
-from surgetank.rehearsal.scenario.schema import Entry, ScaleOut, Scenario, Seat, TrafficOff
+from surgetank.rehearsal.scenario.event import Entry, ScaleOut, TrafficOff
+from surgetank.rehearsal.scenario.schema import Scenario, Seat
 
 WIDTH_MIN = 60
 WIDTH_MAX = 200
-FLIPS_SHOWN_MAX = 3
-"""Assumptions with a known flip point that are named here; the page has them all."""
 
 _SCRIPTED = "scripted"
 _KIND_STYLES = {"EMERGED": "bold green", "CALIBRATED": "bold yellow", "if needed": "dim"}
@@ -100,15 +99,21 @@ def _milestones(
         _milestone(scenario, row, is_played=nobody is not None) for row in result["milestones"]
     ]
     known = {row["name"] for row in result["milestones"] if row["kind"] == _SCRIPTED}
-    lines += [_entry(scenario, one, watched) for one in scenario.timeline if one.title not in known]
+    shown = nobody or next(iter(result["variants"]))
+    lines += [
+        _entry(scenario, one, watched)
+        for one in scenario.timeline
+        if one.title not in known and one.is_of(shown)
+    ]
     lines.sort(key=lambda line: line.at)
     several = len(result["seeds"]) > 1
     head = "here (median, p5-p95)" if several else "here"
     clocks = max((cell_len(line.clock) for line in lines), default=5)
     heres = max([cell_len(head), *(cell_len(line.here) for line in lines)])
-    room = width - clocks - heres - 9 - 10 - 8
+    published = max([9, *(cell_len(line.published) for line in lines)])
+    room = width - clocks - heres - published - 10 - 8
     names = min(room, max((cell_len(line.name) for line in lines), default=0))
-    sizes = (clocks, names, 9, heres)
+    sizes = (clocks, names, published, heres)
     table = [_row(("UTC", "", "published", head), sizes, style="dim")]
     table[0].rstrip()
     for line in lines:
@@ -124,16 +129,18 @@ def _milestone(scenario: Scenario, row: Mapping[str, Any], *, is_played: bool) -
     at = seconds_of(row["published"])
     assert at is not None, "a milestone has a published time"
     clock, name = time_of_day(at, scenario), printable(row["name"])
+    also = [time_of_day(seconds_of(said["published"]), scenario) for said in row.get("also", ())]
+    published = "/".join([clock, *also])
     if row["kind"] == _SCRIPTED:
-        return _Line(at, clock, name, clock, _SCRIPTED, "")
+        return _Line(at, clock, name, published, _SCRIPTED, "")
     if not is_played:
-        return _Line(at, "", name, clock, "not played", "")
+        return _Line(at, "", name, published, "not played", "")
     median, low, high = (
         time_of_day(seconds_of(row[key]), scenario) for key in ("median", "p5", "p95")
     )
     here = median if low == high else f"{median} ({low}-{high})"
     kind = "" if median == NEVER else row["kind"].upper()
-    return _Line(at, "", name, clock, here, kind)
+    return _Line(at, "", name, published, here, kind)
 
 
 def _entry(scenario: Scenario, entry: Entry, watched: Sequence[Run]) -> _Line:
@@ -228,12 +235,8 @@ def _own_note(result: Mapping[str, Any], own: Standing, width: int) -> Iterator[
 def _closing(
     scenario: Scenario, result: Mapping[str, Any], width: int, report: object | None, source: str
 ) -> list[Text]:
-    assumed, figures = scenario.figure_counts()
-    hours = sum(entry.assumed is not None for entry in scenario.timeline)
-    text = f"{assumed} of {figures} figures and {hours} of {len(scenario.timeline)} hours ASSUMED"
-    lines = [Text(text)]
-    for flip in result["sensitivity"][:FLIPS_SHOWN_MAX]:
-        lines += [Text(line) for line in textwrap.wrap(_flip(flip), width, initial_indent="  ")]
+    text = printable(assumptions(scenario, result))
+    lines = [Text(line) for line in textwrap.wrap(text, width, subsequent_indent="  ")]
     lines.append(_verdict(result))
     for expectation, found in judged(scenario, result):
         if not found["met"]:
@@ -257,16 +260,6 @@ def _verdict(result: Mapping[str, Any]) -> Text:
     word = "verdict met" if is_met else "verdict NOT MET"
     style = "bold green" if is_met else "bold red"
     return Text.assemble(f"expectations {met}/{len(found)} met · ", (word, style))
-
-
-def _flip(flip: Mapping[str, Any]) -> str:
-    sides = [
-        f"{side} {plain(flip[key])}"
-        for side, key in (("below", "flips_below"), ("above", "flips_above"))
-        if flip[key] is not None
-    ]
-    tail = f"flips the verdict {' or '.join(sides)}" if sides else "flips nothing within its range"
-    return f"{printable(flip['figure'])} = {plain(flip['assumed'])} {tail}"
 
 
 def _row(cells: Sequence[str], sizes: Sequence[int], style: str = "") -> Text:

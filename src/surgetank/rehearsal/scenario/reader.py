@@ -33,15 +33,24 @@ _AS_WRITTEN: Mapping[str, float] = MappingProxyType({})
 
 
 class Source(NamedTuple):
-    """The text of a scenario file, read once, so that it can be played with other figures."""
+    """What a scenario file says, read once, so that it can be played with other figures."""
 
     file: str
     """Its name for messages."""
-    text: str
+    data: Mapping[str, Any]
+    """As YAML gave it, unchecked."""
 
     def scenario(self, figures: Mapping[str, float] = _AS_WRITTEN) -> Scenario:
-        """Check the text, with other values for some figures; see `parse`."""
-        return parse(self.text, file=self.file, figures=figures)
+        """Check it, with other values for some figures; see `parse`."""
+        document = _Document(self.file, self.data, self.data)
+        document.replace(figures)
+        resolved = document.resolve()
+        try:
+            return Scenario.model_validate(resolved)
+        except ValidationError as error:
+            first = error.errors()[0]
+            value = "(a mapping)" if isinstance(first["input"], dict) else first["input"]
+            raise document.error(first["loc"], value=value, wanted=first["msg"]) from None
 
 
 def library() -> list[str]:
@@ -64,14 +73,15 @@ def load(name_or_path: str, *, figures: Mapping[str, float] = _AS_WRITTEN) -> Sc
 
 
 def read(name_or_path: str) -> Source:
-    """Read the text of a scenario, unchecked, as `load` finds it.
+    """Find a scenario as `load` does, unchecked.
 
     Raises:
-        ConfigError: There is no such file, or it is too large.
+        ConfigError: There is no such file, it is too large, or it is no YAML.
     """
     if name_or_path in library():
         file = resources.files(_LIBRARY) / f"{name_or_path}.yaml"
-        return Source(f"{name_or_path}.yaml", file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        return Source(file.name, _yaml(text, file=file.name))
     path = Path(name_or_path)
     try:
         size = path.stat().st_size
@@ -86,7 +96,7 @@ def read(name_or_path: str) -> Source:
         raise ConfigError(
             file=name_or_path, key="(file)", value=str(error), wanted=wanted
         ) from None
-    return Source(name_or_path, text)
+    return Source(name_or_path, _yaml(text, file=name_or_path))
 
 
 def parse(text: str, *, file: str, figures: Mapping[str, float] = _AS_WRITTEN) -> Scenario:
@@ -101,29 +111,24 @@ def parse(text: str, *, file: str, figures: Mapping[str, float] = _AS_WRITTEN) -
     Raises:
         ConfigError: With file and line, key, value and what would do.
     """
-    document = _Document(file, _yaml(text, file=file))
-    document.replace(figures)
-    resolved = document.resolve()
-    try:
-        return Scenario.model_validate(resolved)
-    except ValidationError as error:
-        first = error.errors()[0]
-        value = "(a mapping)" if isinstance(first["input"], dict) else first["input"]
-        raise document.error(first["loc"], value=value, wanted=first["msg"]) from None
+    return Source(file, _yaml(text, file=file)).scenario(figures)
 
 
 @dataclass(slots=True)
 class _Document:
-    """One file's content, as YAML gave it, with the lines where things stand."""
+    """One file's content, and where it stands."""
 
     file: str
-    data: dict[str, Any]
+    written: Mapping[str, Any]
+    """As YAML gave it, with lines."""
+    data: Mapping[str, Any]
+    """The same, with some figures replaced."""
     nodes: int = 0
     used: set[str] = field(default_factory=set[str])
 
     def replace(self, values: Mapping[str, float]) -> None:
         """Give figures other values than the file does."""
-        figures = self._figures()
+        figures = dict(self._figures())
         for name, value in values.items():
             where = ("figures", name)
             figure = figures.get(name)
@@ -133,6 +138,7 @@ class _Document:
             if not isfinite(value):
                 raise self.error(where, value=value, wanted="a finite number")
             figures[name] = {**cast("dict[str, Any]", figure), "value": value}
+        self.data = {**self.data, "figures": figures}
 
     def resolve(self) -> dict[str, Any]:
         """Put the figures in place of their `$name`s, and check that each is used."""
@@ -197,7 +203,7 @@ class _Document:
     def _line(self, where: Sequence[int | str]) -> int | None:
         """The line on which the nearest part of `where` stands, from 1."""
         line: int | None = None
-        data: Any = self.data
+        data: Any = self.written
         for part in where:
             marks = getattr(getattr(data, "lc", None), "data", None)
             if not marks or part not in marks:

@@ -393,6 +393,11 @@ class Scenario(Part):
             )
             raise ValueError(f"{one.metric} needs {wanted}, not {one.key!r}")
 
+    @property
+    def divisor(self) -> int:
+        """What the rates of the world are divided by in this replica: 1,000 of `1:1000`."""
+        return int(self.scale.removeprefix("1:"))
+
     def figure_counts(self) -> tuple[int, int]:
         """How many figures are assumed, and how many there are."""
         assumed = sum(figure.assumed is not None for figure in self.figures.values())

@@ -52,7 +52,8 @@ class RunningServer:
     @property
     def url(self) -> str:
         """Where it is, without a path."""
-        return f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
 
 
 @asynccontextmanager

@@ -33,6 +33,8 @@ from surgetank.core.errors import FenceError
 OURS = "surgetank"
 Place = ModuleType | type
 """Where a function is kept."""
+REFUSALS_LIMIT = 100
+"""Refusals kept to tell of; code that retries whatever fails may meet one for each try."""
 
 _EVENTS = frozenset({
     "_thread.start_joinable_thread", "_thread.start_new_thread",
@@ -68,20 +70,31 @@ class _Guard:
     def __init__(self) -> None:
         self.thread: int | None = None
         self.is_hooked = False
+        self.refusals: list[str] = []
 
     def hook(  # pragma: no cover - the interpreter does not trace a hook
         self, event: str, arguments: tuple[object, ...]
     ) -> None:
         if event in _EVENTS and self.thread == get_ident():
-            raise FenceError(f"virtual time has no {event}{arguments!r:.200}")
+            raise refusal(f"{event}{arguments!r:.200}")
 
 
 _GUARD = _Guard()  # One for each process, as its hook: see above.
 
 
+def refusal(what: str, why: str = "") -> FenceError:
+    """The error to raise for `what`, noted for who put up the fence: its catcher may swallow it."""
+    if len(_GUARD.refusals) < REFUSALS_LIMIT:
+        _GUARD.refusals.append(what)
+    return FenceError(f"virtual time has no {what}{why}")
+
+
 @contextmanager
-def fence() -> Generator[None]:
+def fence() -> Generator[list[str]]:
     """Keep the real world out of reach of this thread; may be nested; restores all it replaced.
+
+    Yields:
+        What was refused, in order, the first `REFUSALS_LIMIT`; grows while the fence is up.
 
     Raises:
         FenceError: Raised in the body, by whatever reaches for a socket, DNS, a signal, a
@@ -91,9 +104,11 @@ def fence() -> Generator[None]:
         sys.addaudithook(_GUARD.hook)
         _GUARD.is_hooked = True
     outer, _GUARD.thread = _GUARD.thread, get_ident()
+    if outer is None:
+        _GUARD.refusals = []
     replaced = _replace() if outer is None else []
     try:
-        yield
+        yield _GUARD.refusals
     finally:
         _GUARD.thread = outer
         for module, name, original in reversed(replaced):
@@ -142,7 +157,7 @@ def _is_ours(frame: FrameType | None) -> bool:
 
 
 def _refuse(name: str) -> NoReturn:
-    raise FenceError(f"virtual time has no {name}; time and chance come from ports")
+    raise refusal(name, "; time and chance come from ports")
 
 
 class _CalendarType(type):

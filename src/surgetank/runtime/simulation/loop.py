@@ -27,7 +27,7 @@ from weakref import WeakValueDictionary
 
 from surgetank.core.errors import DeadlockError, FenceError, SimulationError
 from surgetank.runtime.simulation.chance import stream
-from surgetank.runtime.simulation.fence import fence
+from surgetank.runtime.simulation.fence import fence, refusal
 from surgetank.runtime.simulation.waiting import describe_callback, describe_tasks
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ def _fenced(what: str) -> Any:  # stands in for methods of many shapes
     """A method that only says what it would have reached for."""
 
     def refuse(*_: object, **__: object) -> NoReturn:
-        raise FenceError(f"virtual time has no {what.removeprefix('a ')}")
+        raise refusal(what.removeprefix("a "))
 
     return refuse
 
@@ -411,6 +411,11 @@ def run(
         steps_limit=steps_limit,
         steps_per_instant_limit=steps_per_instant_limit,
     )
+    return run_on(loop, main)
+
+
+def run_on(loop: VirtualLoop, main: Callable[[VirtualLoop], Coroutine[Any, Any, T]]) -> T:
+    """Play `main` as `run` does, on a loop that was made before; closes it."""
     collects = gc.isenabled()
     gc.disable()  # the loop collects at counted steps, so that finalizers run alike
     try:

@@ -98,6 +98,8 @@ class Network:
         """Replies to clients who had gone."""
         self.on_abandoned: Callable[[Response], None] | None = None
         """Told of each of them: what work was done for nobody."""
+        self.on_sent: Callable[[str], None] = _tell_nobody
+        """Told the host of each request that a client sends, whether it arrives or not."""
         self.defects: list[str] = []
         """What handlers raised, the first of them; a drill fails when there is any."""
         self.loop = loop
@@ -261,6 +263,8 @@ class Network:
                 length = None
             try:
                 await self._pump(route, pieces, pipe, length)
+            except ConnectionAbortedError:  # broken off on purpose: a fault that is played
+                pipe.end(latency_s=route.link.latency_s, is_broken=True)
             except Exception as error:  # noqa: BLE001 - a defect: the client sees a broken body
                 self._note_defect(request, error)
                 pipe.end(latency_s=route.link.latency_s, is_broken=True)
@@ -354,6 +358,7 @@ class InMemoryHttpClient:
     async def _exchange(self, route: _Route, request: Request, timeouts: Timeouts) -> Response:
         """Send `request` and wait for the head of its reply."""
         network, loop = self._network, self._loop
+        network.on_sent(route.target)
         network.refresh(route)
         link = route.link
         if route.service is None or link.is_cut or link.latency_s * 2 > timeouts.connect_s:
@@ -460,6 +465,10 @@ async def _pause(loop: VirtualLoop, pause_s: float) -> None:
         await future
     finally:
         timer.cancel()
+
+
+def _tell_nobody(host: str) -> None:
+    """What a network does that nobody asked to be told of requests."""
 
 
 def _has_result(future: NumberedFuture[Any]) -> bool:

@@ -1,19 +1,20 @@
 """How a copy is told to a client: status, headers and span, without I/O.
 
 A plain 200 with its length, unless the client asks for a condition or a range: the VM agent takes
-neither redirects nor 206. Source: RFC 9110, sections 13 and 14; RFC 9111, section 5.1 (`Age`).
-Of several ranges none is honoured, which section 14.2 allows.
+neither redirects nor 206. What cannot be met is refused in the words of Azure's storage, which
+its SDK reads and other clients pass over.
+Source: RFC 9110, sections 13 and 14; RFC 9111, section 5.1 (`Age`).
 """
 
-import re
 from typing import NamedTuple
 
+from surgetank.core.byte_range import INVALID_RANGE, Span, asked_span
 from surgetank.core.http import Request
 from surgetank.safeguards.mirror.entry import Entry
 
 SOURCE_HEADER = "x-surgetank-source"
 """`hit`: fresh or confirmed just now; `stale`: the origin failed us; `miss`: fetched just now."""
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_NOT_MET = "ConditionNotMet"
 
 
 class Head(NamedTuple):
@@ -23,6 +24,8 @@ class Head(NamedTuple):
     headers: dict[str, str]
     start: int
     stop: int
+    error: bytes = b""
+    """The body where none of the copy is given."""
 
 
 def answer(request: Request, entry: Entry, *, source: str, now: float) -> Head:
@@ -41,45 +44,37 @@ def answer(request: Request, entry: Entry, *, source: str, now: float) -> Head:
         "age": str(max(0, int(now - entry.checked_at))),
         SOURCE_HEADER: source,
     }
-    condition = asked.get("if-none-match")
-    if condition is not None and _names(condition, tag):
+    if not _names(asked.get("if-match", "*"), tag):
+        headers |= {"x-ms-error-code": _NOT_MET, "content-length": "0"}
+        return Head(412, headers, 0, 0)
+    if _names(asked.get("if-none-match", ""), tag):
         return Head(304, headers, 0, 0)
+    span = asked_span(request, size=entry.size, etag=tag)
+    if span is not None and span.is_empty:
+        return _invalid(span, headers)
     headers["content-type"] = entry.content_type or "application/octet-stream"
     headers["accept-ranges"] = "bytes"
     if entry.content_encoding:
         headers["content-encoding"] = entry.content_encoding
-    wanted = asked.get("x-ms-range") or asked.get("range")
-    if wanted is not None and request.method == "GET" and asked.get("if-range", tag) == tag:
-        return _ranged(wanted, entry.size, headers)
+    if span is not None:
+        headers["content-range"] = span.content_range
+        headers["content-length"] = str(span.stop - span.start)
+        return Head(206, headers, span.start, span.stop)
     headers["content-length"] = str(entry.size)
     return Head(200, headers, 0, entry.size if request.method == "GET" else 0)
 
 
-def _ranged(wanted: str, size: int, headers: dict[str, str]) -> Head:
-    span = _read_range(wanted, size)
-    if span is None:
-        headers["content-length"] = str(size)
-        return Head(200, headers, 0, size)
-    start, stop = span
-    if start >= stop:
-        headers |= {"content-range": f"bytes */{size}", "content-length": "0"}
-        return Head(416, headers, 0, 0)
-    headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"
-    headers["content-length"] = str(stop - start)
-    return Head(206, headers, start, stop)
-
-
-def _read_range(wanted: str, size: int) -> tuple[int, int] | None:
-    """Start and stop of one range, empty when it lies outside; None when it is to be ignored."""
-    match = _RANGE.fullmatch(wanted.strip())
-    if match is None or match.groups() == ("", ""):
-        return None
-    first, last = match.groups()
-    if not first:
-        return max(0, size - int(last)), size
-    if last and int(last) < int(first):
-        return None
-    return int(first), min(size, int(last) + 1) if last else size
+def _invalid(span: Span, headers: dict[str, str]) -> Head:
+    status, code, message = INVALID_RANGE
+    error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    body = f'<?xml version="1.0" encoding="utf-8"?>{error}'.encode()
+    told = {
+        "content-type": "application/xml",
+        "content-range": span.content_range,
+        "content-length": str(len(body)),
+        "x-ms-error-code": code,
+    }
+    return Head(status, headers | told, 0, 0, body)
 
 
 def _names(condition: str, tag: str) -> bool:

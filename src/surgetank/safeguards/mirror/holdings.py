@@ -149,7 +149,7 @@ class Holdings:
     async def fill(self, head: Head, entry: Entry) -> Response | None:
         """Give `head` its body from a checked copy, or None: it was damaged, and is gone now."""
         if head.start >= head.stop:
-            return Response(head.status, head.headers)
+            return Response(head.status, head.headers, head.error)
         try:
             if entry.size > WHOLE_BYTES_MAX:
                 await self._shelf.check(entry)

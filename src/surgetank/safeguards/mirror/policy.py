@@ -1,7 +1,7 @@
 """What a mirror may fetch, how long it believes a copy, and how much it holds."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -64,6 +64,28 @@ class Rule:
     def covers(self, host: str, path: str) -> bool:
         """Whether this rule speaks of `path` at the origin `host` (lower case)."""
         return self.covers_host(host) and (self.path == "*" or fnmatchcase(path, self.path))
+
+
+def extension_rules(hosts: Iterable[str], artifacts: Dependency) -> tuple[Rule, ...]:
+    """What to keep of accounts that publish extensions: manifests while fresh, packages for good.
+
+    Args:
+        hosts: Authorities of the accounts.
+        artifacts: Whose permits a fetch asks for.
+    """
+    rules: list[Rule] = []
+    for host in hosts:
+        manifests = Rule(host=host, dependency=artifacts, path="*.xml", kind=Kind.MANIFEST)
+        packages = Rule(
+            host=host,
+            dependency=artifacts,
+            path="*.zip",
+            kind=Kind.PACKAGE,
+            is_immutable=True,
+            freshness_s=None,
+        )
+        rules += [manifests, packages]
+    return tuple(rules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -218,7 +218,8 @@ class Mirror:
             return None
         head = answer(request, entry, source=landing.source, now=self._clock.now())
         if landing.unkept is not None:
-            response = Response(head.status, head.headers, landing.unkept[head.start : head.stop])
+            body = landing.unkept[head.start : head.stop] or head.error
+            response = Response(head.status, head.headers, body)
         else:
             filled = await self._holdings.fill(head, entry)
             if filled is None:

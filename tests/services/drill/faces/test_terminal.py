@@ -166,20 +166,24 @@ def test_a_drill_without_expectations_says_so(
     assert "no expectation is put" in shown(make_scenario(expect=[]), [make_run()])
 
 
-@pytest.mark.parametrize(
-    ("below", "above", "said"),
-    [
-        (0.3, None, "guessed = 0.5 flips the verdict below 0.3"),
-        (0.3, 0.9, "guessed = 0.5 flips the verdict below 0.3 or above 0.9"),
-        (None, None, "guessed = 0.5 flips nothing within its range"),
-    ],
-)
-def test_a_known_flip_point_is_said(
-    scenario: Scenario, runs: list[Run], below: float | None, above: float | None, said: str
+def test_what_a_sensitivity_run_found_is_said_beside_the_counts(
+    scenario: Scenario, runs: list[Run]
 ) -> None:
-    flip = {"figure": "guessed", "assumed": 0.5, "flips_below": below, "flips_above": above}
-    result = {**build_result(scenario, runs), "sensitivity": [flip]}
-    assert said in render(scenario, result).plain
+    found = build_result(scenario, runs)
+    flip = {
+        "figure": "guessed",
+        "assumed": 0.5,
+        "low": 0.25,
+        "high": 1.0,
+        "flips_below": None,
+        "flips_above": 0.9,
+        "because_above": found["expectations"][0]["text"],
+    }
+    text = render(scenario, {**found, "sensitivity": [flip]}).plain
+    assert " ".join(line_of(text, "ASSUMED").split()) == (
+        "1 of 2 figures and 1 of 3 hours ASSUMED; no second outage of 1h00 if guessed >"
+    )
+    assert "\n  0.9\n" in text
 
 
 def test_words_of_a_file_cannot_steer_the_terminal(
