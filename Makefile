@@ -15,7 +15,7 @@ SHELL       := /bin/bash
 .DEFAULT_GOAL := help
 
 BIN     := $(VENV)/bin
-CODE    := $(wildcard src tests bench)
+CODE    := $(wildcard src tests bench hatch_build.py)
 # Directories too, so that a file that went away also makes a new wheel.
 SOURCES := $(shell find src -not -name '*.pyc' -not -name __pycache__)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -43,7 +43,7 @@ $(VENV)/.packages: requirements/dev.lock $(VENV)/.uv
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.lock
 	@touch $@
 
-$(VENV)/.wheel: $(SOURCES) pyproject.toml README.md LICENSE $(VENV)/.packages
+$(VENV)/.wheel: $(SOURCES) pyproject.toml hatch_build.py README.md LICENSE $(VENV)/.packages
 	rm -rf $(VENV)/wheel
 	$(BIN)/hatchling build -t wheel -d $(VENV)/wheel
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --reinstall $(VENV)/wheel/*.whl
@@ -62,8 +62,14 @@ check: setup ## What CI checks without running: format, lint, types, imports, lo
 	PYTHONPATH=src $(BIN)/lint-imports
 	@! grep -nE '://|^-|@ ' requirements/*.lock || { echo 'A lock holds names, versions and hashes only.' >&2; exit 1; }
 
+.PHONY: browser
+browser: $(VENV)/.packages ## Install Debian's Chromium, as root and where it is missing, for the tests of reports
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	  && timeout 300 bash -c 'apt-get -qq update && apt-get -qq -y --no-install-recommends install chromium' \
+	  >$(VENV)/browser.log 2>&1; } || echo 'No Chromium: the tests of the report page will be skipped.'
+
 .PHONY: test
-test: setup ## Quick tests with branch coverage: 100% of core and control, 95% overall
+test: setup browser ## Quick tests with branch coverage: 100% of core and control, 95% overall
 	$(PYTEST) -m 'not slow' --cov --cov-report= $(ARGS) | tee $(VENV)/test.log
 	@failed=; \
 	$(BIN)/coverage report --fail-under=95 || failed=1; \
@@ -93,5 +99,5 @@ lock: $(VENV)/.uv ## Write requirements/*.lock from pyproject.toml; UPGRADE=1 ta
 
 .PHONY: clean
 clean: ## Remove what these targets made, the environment too
-	rm -rf $(VENV) .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf $(VENV) src/surgetank/rehearsal/drill/report/vendor .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist
 	find src tests $(wildcard bench) -name __pycache__ -type d -prune -exec rm -rf {} +

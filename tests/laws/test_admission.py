@@ -1,11 +1,15 @@
-"""The door lets in what would not wait too long, fresh first, and says when to come back."""
+"""The door lets in what would not wait too long, fresh first, or no more than its rate."""
+
+from dataclasses import replace
+from itertools import accumulate, combinations
+from math import inf, nan
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from surgetank.control import admission
-from surgetank.control.admission import Admission, Drain
+from surgetank.control.admission import Admission, Bucket, Drain, RateLimit
 from surgetank.core.errors import InvalidInputError
 from surgetank.core.value import Lane
 
@@ -92,3 +96,115 @@ def test_idle_time_is_no_gap() -> None:
 def test_refuses_a_policy_that_cannot_work(wrong: dict[str, float]) -> None:
     with pytest.raises(InvalidInputError, match="out of range"):
         Admission(**wrong)
+
+
+LIMITS = st.builds(
+    RateLimit,
+    rate_per_s=st.floats(1e-3, 1e3),
+    burst=st.floats(1.0, 50.0),
+    retry_s_max=st.floats(1e-3, 600.0),
+)
+NOW = 1_770_055_380.0
+FULL = Bucket(inf, 0.0)
+
+
+def let_in(limit: RateLimit, arrivals: list[float], *, chance: float = 0.0) -> list[float]:
+    """Instants of the calls that came in."""
+    bucket, came_in = FULL, list[float]()
+    for now in arrivals:
+        bucket, retry_at = limit.decide(bucket, now=now, chance=chance)
+        if retry_at is None:
+            came_in.append(now)
+    return came_in
+
+
+@given(LIMITS, st.lists(st.floats(0.0, 30.0), min_size=1, max_size=60))
+def test_a_limit_lets_in_its_burst_and_its_rate_over_any_span_and_no_more(
+    limit: RateLimit, gaps_s: list[float]
+) -> None:
+    came_in = let_in(limit, list(accumulate(gaps_s, initial=NOW)))
+    for first, last in combinations(range(len(came_in)), 2):
+        span_s = came_in[last] - came_in[first]
+        assert last - first + 1 <= limit.burst + limit.rate_per_s * span_s + 1e-3
+
+
+@given(st.lists(st.sampled_from([-10.0, -1.0, 0.0, 1.0, 10.0]), max_size=60))
+def test_a_clock_that_runs_backwards_lets_no_more_in(gaps_s: list[float]) -> None:
+    limit = RateLimit(rate_per_s=0.5, burst=2.0)
+    arrivals = list(accumulate(gaps_s, initial=NOW))
+    span_s = max(arrivals) - NOW
+    assert len(let_in(limit, arrivals)) <= 2.0 + 0.5 * span_s
+
+
+@given(LIMITS, st.lists(st.floats(0.0, 10.0), min_size=1, max_size=60), st.floats(0.0, 1.0))
+def test_whom_a_limit_refuses_comes_back_later_and_within_twice_the_bound(
+    limit: RateLimit, gaps_s: list[float], chance: float
+) -> None:
+    bucket = FULL
+    for now in accumulate(gaps_s, initial=NOW):
+        bucket, retry_at = limit.decide(bucket, now=now, chance=chance)
+        if retry_at is not None:
+            assert now < retry_at <= now + 2 * limit.retry_s_max + 1e-6
+
+
+@given(LIMITS, st.lists(st.floats(0.0, 10.0), max_size=60))
+def test_who_comes_back_when_told_is_let_in_within_two_tries(
+    limit: RateLimit, gaps_s: list[float]
+) -> None:
+    patient = replace(limit, retry_s_max=1e9)
+    bucket = FULL
+    for now in accumulate(gaps_s, initial=NOW):
+        bucket, _ = patient.decide(bucket, now=now, chance=0.0)
+    again_at: float | None = NOW + sum(gaps_s)
+    for _ in range(3):
+        if again_at is not None:
+            bucket, again_at = patient.decide(bucket, now=again_at, chance=0.0)
+    assert again_at is None
+
+
+def test_after_quiet_a_limit_lets_in_a_whole_burst_and_then_keeps_its_rate() -> None:
+    limit = RateLimit(rate_per_s=2.0, burst=3.0)
+    quiet = [100.0] * 5
+    busy = [100.0 + second / 10 for second in range(1, 21)]
+    assert let_in(limit, quiet) == [100.0] * 3
+    assert let_in(limit, [*quiet, *busy]) == [100.0] * 3 + [100.5, 101.0, 101.5, 102.0]
+
+
+def test_being_refused_costs_nothing() -> None:
+    limit = RateLimit(rate_per_s=1.0, burst=1.0)
+    assert let_in(limit, [0.0, *[0.5] * 100, 1.0]) == [0.0, 1.0]
+
+
+def test_chance_spreads_those_whom_a_limit_refuses_over_its_bound() -> None:
+    limit = RateLimit(rate_per_s=0.5, burst=1.0, retry_s_max=60.0)
+    empty = Bucket(0.0, 100.0)
+    spread = [limit.decide(empty, now=100.0, chance=chance)[1] for chance in (0.0, 0.5, 1.0)]
+    assert spread == [102.0, 132.0, 162.0]
+
+
+def test_a_limit_bounds_how_long_anybody_waits() -> None:
+    limit = RateLimit(rate_per_s=0.001, burst=1.0, retry_s_max=60.0)
+    assert limit.decide(Bucket(0.0, 100.0), now=100.0, chance=0.0)[1] == 160.0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"rate_per_s": 0.0},
+        {"rate_per_s": -1.0},
+        {"rate_per_s": nan},
+        {"burst": 0.9},
+        {"burst": nan},
+        {"retry_s_max": 0.0},
+        {"retry_s_max": nan},
+        {"retry_s_max": inf},
+    ],
+    ids=str,
+)
+def test_refuses_a_limit_that_cannot_work(wrong: dict[str, float]) -> None:
+    with pytest.raises(InvalidInputError, match="out of range"):
+        RateLimit(**{"rate_per_s": 1.0, "burst": 1.0, **wrong})
+
+
+def test_a_limit_may_be_as_small_as_one_call() -> None:
+    assert RateLimit(rate_per_s=1e-9, burst=1.0, retry_s_max=1e-9).burst == 1.0

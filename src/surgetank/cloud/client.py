@@ -116,12 +116,14 @@ class IdentityToken:
     """The machine's own identity: reads then need the token service as well."""
 
     tokens: TokenClient
+    _was_asked: bool = False
     _is_held: bool = False
 
     async def sign(self, request: Request) -> Request | None:
-        """Ask for a token, once, and put it in the head."""
+        """Put a token in the head, which is kept once it came."""
         if not self._is_held:
-            self._is_held = await self.tokens.get(STORAGE)
+            is_again, self._was_asked = self._was_asked, True
+            self._is_held = await self.tokens.get(STORAGE, is_again=is_again)
         if not self._is_held:
             return None
         return request._replace(headers={**request.headers, "authorization": "Bearer held"})

@@ -148,7 +148,7 @@ class Station:
     slowdown: float = 1.0
     """A fault's factor on work; 1 is none."""
     counts: StationCounts = field(default_factory=StationCounts)
-    _bucket: Bucket = field(default=Bucket(inf, 0.0))  # noqa: RUF009 - a value, never changed
+    _bucket: Bucket = field(default=Bucket(inf, 0.0))  # A value, never changed.
     _nodes: list[_Node] = field(default_factory=list[_Node])
     _check_at: float = 0.0
 

@@ -9,6 +9,7 @@ after Google, "Site Reliability Engineering", 2016, ch. 21.
 """
 
 from dataclasses import dataclass
+from math import inf, nextafter
 from typing import NamedTuple
 
 from surgetank.core.errors import InvalidInputError
@@ -69,10 +70,11 @@ class RateLimit:
     burst: float
     """Calls that may come at once after quiet; at least 1."""
     retry_s_max: float = 60.0
-    """Most seconds until a refused caller may come back; above 0."""
+    """Most seconds until a refused caller may come back, and as many again to spread them; above 0,
+    finite."""
 
     def __post_init__(self) -> None:
-        if not (self.rate_per_s > 0 and self.burst >= 1 and self.retry_s_max > 0):
+        if not (self.rate_per_s > 0 and self.burst >= 1 and 0 < self.retry_s_max < inf):
             raise InvalidInputError(f"out of range: {self}")
 
     def decide(
@@ -87,14 +89,16 @@ class RateLimit:
                 as the burst they were.
 
         Returns:
-            What is left now, and None to come in, or the instant to come back.
+            What is left now, and None to come in, or the instant to come back, after `now`.
         """
-        refill = max(0.0, now - bucket.counted_at) * self.rate_per_s
+        counted_at = max(now, bucket.counted_at)
+        refill = (counted_at - bucket.counted_at) * self.rate_per_s
         calls = min(self.burst, bucket.calls + refill)
         if calls >= 1.0:
-            return Bucket(calls - 1.0, now), None
-        wait_s = (1.0 - calls) / self.rate_per_s
-        return Bucket(calls, now), now + min(self.retry_s_max, wait_s) + self.retry_s_max * chance
+            return Bucket(calls - 1.0, counted_at), None
+        wait_s = counted_at - now + (1.0 - calls) / self.rate_per_s
+        retry_at = now + min(self.retry_s_max, wait_s) + self.retry_s_max * chance
+        return Bucket(calls, counted_at), max(nextafter(now, inf), retry_at)
 
 
 class Bucket(NamedTuple):
@@ -102,6 +106,7 @@ class Bucket(NamedTuple):
 
     calls: float
     counted_at: float
+    """Seconds on the caller's clock up to which time has been counted."""
 
 
 class Drain(NamedTuple):

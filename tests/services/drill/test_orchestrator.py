@@ -134,3 +134,62 @@ def test_an_operation_ends_once() -> None:
 
     with pytest.raises(AssertionError, match="ended twice"):
         end_twice()
+
+
+def pauses_s(wanted: Wanted) -> list[float]:
+    """How long each wait was meant to be."""
+    return [one.until - one.at for one in wanted.moments if one.until is not None]
+
+
+@pytest.mark.parametrize(
+    ("retry_s_max", "periods_s"),
+    [
+        (RETRY_S, [100.0] * 5),
+        (150.0, [100.0, 150.0, 150.0, 150.0]),
+        (250.0, [100.0, 200.0, 250.0]),
+        (1e9, [100.0, 200.0, 400.0]),
+        (90.0, [90.0] * 5),
+    ],
+)
+def test_each_pause_is_twice_the_last_up_to_its_most(
+    retry_s_max: float, periods_s: list[float]
+) -> None:
+    wanted, _, _ = orchestrate("install", heals_at=1e9, retry_s_max=retry_s_max)
+    pauses = pauses_s(wanted)[: len(periods_s)]
+    assert pauses == pytest.approx(periods_s, rel=0.1)
+
+
+def test_what_happens_to_an_operation_is_written_down_from_its_first_call_to_its_fate() -> None:
+    wanted, _, _ = orchestrate("create", "install", heals_at=50.0)
+    assert [(one.step, one.what) for one in wanted.moments] == [
+        ("create", "called"),
+        ("create", "ok"),
+        ("install", "called"),
+        ("install", "failed"),
+        ("", "waits"),
+        ("install", "called"),
+        ("install", "ok"),
+        ("", "succeeded"),
+    ]
+    assert wanted.moments[3].why == "unknown", "the plane gave no code"
+    assert wanted.moments[4].until == wanted.moments[5].at == wanted.ended_at
+
+
+def test_who_gives_up_while_it_waits_is_written_down_as_failed() -> None:
+    wanted, _, _ = orchestrate("install", heals_at=1e9)
+    *_, waits, failed = wanted.moments
+    assert (waits.what, failed.what, failed.at) == ("waits", "failed", PATIENCE_S)
+
+
+def test_whoever_waits_to_try_again_is_counted_by_region_until_then() -> None:
+    loop = VirtualLoop()
+    ledger = Ledger(VirtualClock(loop), Trace())
+    here, there = ledger.submit(one()), ledger.submit(one())
+    there.region = "there"
+    for wanted in (here, there, there):
+        ledger.wait(wanted, is_waiting=True)
+    assert ledger.waiting == {"here": 1, "there": 1}
+    ledger.wait(here, is_waiting=False)
+    ledger.end(there, Fate.FAILED)
+    assert not any(ledger.waiting.values())
+    loop.close()

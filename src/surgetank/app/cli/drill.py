@@ -1,27 +1,41 @@
 """`surgetank drill`: play a scenario on the virtual clock, show it, judge it."""
 
 import os
-import shlex
-import sys
-import tempfile
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from json import dumps
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from surgetank.app.cli.output import console
+from surgetank.app.cli.drill_output import (
+    CompareOption,
+    JsonOption,
+    JunitOption,
+    Outputs,
+    ReplayOption,
+    ReportOption,
+    ReviewOption,
+    SchemaFlag,
+    ToleranceOption,
+    TraceOption,
+    check_alone,
+    compare_results,
+    record_run,
+    replay_trace,
+)
+from surgetank.app.cli.drill_study import (
+    SENSITIVITY_SEEDS,
+    RefineOption,
+    SensitivityFlag,
+    StudyOptions,
+    SweepOption,
+    play_study,
+)
+from surgetank.app.cli.progress import progress
 from surgetank.app.cli.status import ExitStatus
 from surgetank.app.wiring import quiet_logs
-from surgetank.core.errors import ConfigError, InvalidInputError
-from surgetank.rehearsal.drill import terminal
-from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.report import render
+from surgetank.core.errors import InvalidInputError
 from surgetank.rehearsal.drill.result import build_result
+from surgetank.rehearsal.drill.result_schema import published
+from surgetank.rehearsal.drill.sensitivity_file import add_shipped
 from surgetank.rehearsal.drill.session import JOBS_MAX, SEEDS_MAX, drill
 from surgetank.rehearsal.scenario.reader import load
 
@@ -31,7 +45,8 @@ SEEDS = 5
 """Seeds without `--seeds` or `--seed`: enough to see the spread, few enough to wait for."""
 
 ScenarioArgument = Annotated[
-    str, typer.Argument(metavar="NAME|FILE", help="An incident of the library, or a YAML file.")
+    str | None,
+    typer.Argument(metavar="NAME|FILE", help="An incident of the library, or a YAML file."),
 ]
 VariantOption = Annotated[
     list[str] | None, typer.Option("--variant", metavar="V", help="Only this one; repeatable.")
@@ -51,12 +66,6 @@ JobsOption = Annotated[
         "--jobs", metavar="N", min=1, max=JOBS_MAX, help="Processes; one a core if unsaid."
     ),
 ]
-JsonOption = Annotated[
-    str | None, typer.Option("--json", metavar="PATH|-", help="Write the result as JSON.")
-]
-ReportOption = Annotated[
-    Path | None, typer.Option("--report", metavar="PATH", help="Write a page to look at.")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -65,7 +74,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _drill(
-    scenario: ScenarioArgument,
+    scenario: ScenarioArgument = None,
     *,
     variant: VariantOption = None,
     seeds: SeedsOption = None,
@@ -73,90 +82,98 @@ def _drill(
     jobs: JobsOption = None,
     json: JsonOption = None,
     report: ReportOption = None,
+    junit: JunitOption = None,
+    review: ReviewOption = None,
+    trace: TraceOption = None,
+    replay: ReplayOption = None,
+    compare: CompareOption = None,
+    tolerance: ToleranceOption = None,
+    schema: SchemaFlag = False,
+    sweep: SweepOption = None,
+    refine: RefineOption = None,
+    sensitivity: SensitivityFlag = False,
 ) -> ExitStatus:
-    r"""Play an outage with the real services and show what each safeguard would have changed.
+    """Play an outage with the real services and show what each safeguard would have changed.
 
-    Exits 0 when the scenario's expectations are met, 1 when not.
+    Exits 0 when the scenario's expectations are met, 1 when not. --replay exits 1 when the code
+    at hand plays another run than the one written; --compare when anything is worse than before.
 
     \b
     surgetank drill azure-2026-02
     surgetank drill azure-2026-02 --variant nobody --seed 3 --report page.html
-    surgetank drill my-scenario.yaml --seeds 20 --json result.json
-    """
+    surgetank drill my-scenario.yaml --seeds 20 --json now.json --junit drill.xml --review pir.md
+    surgetank drill --compare last.json now.json
+    surgetank drill azure-2026-02 --variant nobody --seed 3 --trace run.jsonl
+    surgetank drill --replay run.jsonl
+    surgetank drill azure-2026-02 --sweep share=0.01,0.1,0.3,0.7,1 --seed 1
+    surgetank drill azure-2026-02 --sensitivity
+    """  # noqa: D301 - click wants the character, not the two that spell it
+    outputs = Outputs(json, report, junit, review, trace)
+    study = StudyOptions(sweep, refine, sensitivity)
+    playing = {
+        "--seeds": seeds,
+        "--seed": seed,
+        "--jobs": jobs,
+        **outputs.options(),
+        **study.options(),
+    }
+    if schema:
+        check_alone("--schema", {"NAME|FILE": scenario, "--replay": replay, **playing})
+        typer.echo(published(), nl=False)
+        return ExitStatus.DONE
+    if compare is not None:
+        check_alone("--compare", {"NAME|FILE": scenario, "--replay": replay, **playing})
+        return compare_results(*compare, tolerance=tolerance, only=variant or (), json=json)
+    if tolerance is not None:
+        raise InvalidInputError("--tolerance goes with --compare")
+    if replay is not None:
+        check_alone("--replay", {"--variant": variant, **playing})
+        return replay_trace(replay, scenario, json=json)
+    outputs.check()
+    study.check()
+    return _play(scenario, variant, seeds=seeds, seed=seed, jobs=jobs, outputs=outputs, study=study)
+
+
+def _play(
+    scenario: str | None,
+    variant: list[str] | None,
+    *,
+    seeds: int | None,
+    seed: int | None,
+    jobs: int | None,
+    outputs: Outputs,
+    study: StudyOptions,
+) -> ExitStatus:
+    if scenario is None:
+        raise InvalidInputError("NAME|FILE is missing: say what to play")
     if seeds is not None and seed is not None:
         raise InvalidInputError("--seeds and --seed: give one of them")
-    for path in (report, None if json in (None, "-") else Path(json)):
-        _check_writable(path)
-    chosen = load(scenario)
-    variants = list(dict.fromkeys(variant)) if variant else list(chosen.variants)
-    numbers = [seed] if seed is not None else list(range(1, (seeds or SEEDS) + 1))
+    usual = SENSITIVITY_SEEDS if study.is_sensitivity else SEEDS
+    numbers = [seed] if seed is not None else list(range(1, (seeds or usual) + 1))
     workers = jobs or min(os.cpu_count() or 1, JOBS_MAX)
-    with _progress(len(variants) * len(numbers)) as on_run:
-        runs = drill(
-            chosen,
-            variants=variants,
-            seeds=numbers,
-            jobs=workers,
-            on_run=on_run,
-            prepare=quiet_logs,
+    variants = list(dict.fromkeys(variant or ()))
+    if study.is_asked:
+        check_alone("a sweep or a sensitivity run", {"--trace": outputs.trace})
+        return play_study(
+            study, scenario, variants=variants, seeds=numbers, jobs=workers, outputs=outputs
         )
+    chosen = load(scenario)
+    variants = variants or list(chosen.variants)
+    with progress(len(variants) * len(numbers)) as watch:
+        if outputs.trace is not None:
+            runs = record_run(
+                outputs.trace, chosen, variants=variants, seeds=numbers, on_run=watch.on_run
+            )
+        else:
+            runs = drill(
+                chosen,
+                variants=variants,
+                seeds=numbers,
+                jobs=workers,
+                on_run=watch.on_run,
+                prepare=quiet_logs,
+            )
     result = build_result(chosen, runs)
-    if report is not None:
-        _write(report, render(chosen, runs, result, command=_command(), source=scenario))
-    if json is not None and json != "-":
-        _write(Path(json), dumps(result, indent=2) + "\n")
-    if json == "-":
-        typer.echo(dumps(result, indent=2))
-    else:
-        console().print(terminal.render(chosen, result, runs=runs, report=report, source=scenario))
+    add_shipped(result, chosen)
+    outputs.show(chosen, runs, result, source=scenario)
     return ExitStatus.DONE if result["verdict"] == "met" else ExitStatus.NOT_MET
-
-
-@contextmanager
-def _progress(total: int) -> Generator[Callable[[Run], None]]:
-    """Show how many runs have ended, on standard error and only to people."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    screen = Console(stderr=True)
-    with Progress(
-        *columns,
-        TimeElapsedColumn(),
-        console=screen,
-        transient=True,
-        disable=not screen.is_terminal,
-    ) as progress:
-        task = progress.add_task("playing", total=total)
-
-        def on_run(run: Run) -> None:
-            progress.update(task, advance=1, description=f"{run.variant}, seed {run.seed}")
-
-        yield on_run
-
-
-def _command() -> str:
-    """What was typed, for whoever wants to see the same."""
-    return shlex.join(["surgetank", *sys.argv[1:]])
-
-
-def _check_writable(path: Path | None) -> None:
-    """Refuse a place that cannot be written before minutes are spent."""
-    if path is None:
-        return
-    folder = path.resolve().parent
-    is_other = path.exists() and not path.is_file()  # A device would be replaced by a file.
-    if is_other or not folder.is_dir() or not os.access(folder, os.W_OK):
-        wanted = "a file in a folder that exists and can be written"
-        raise ConfigError(file=str(path), key="(output)", value=str(folder), wanted=wanted)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write the whole file or nothing: a reader never sees half of one."""
-    path = path.resolve()  # What a link points to is written, not the link.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

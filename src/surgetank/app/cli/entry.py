@@ -19,7 +19,7 @@ from surgetank.app.cli.status import ExitStatus
 
 __all__ = ["main"]
 
-GROUPS = ("drill", "config")
+GROUPS = ("drill", "up", "config")
 """Command groups, as `--help` lists them; each is a module here with `register(app)`."""
 
 HELP = """Rehearse a cloud control-plane outage, then ride it out with the same code.
@@ -28,6 +28,7 @@ HELP = """Rehearse a cloud control-plane outage, then ride it out with the same 
 First commands:
   surgetank drill azure-2026-02            the outage of February 2026, with and without us
   surgetank drill azure-2026-02 --seed 1 --variant nobody --report page.html
+  surgetank up                             the stand-in cloud on loopback, for real clients
   surgetank config schema                  what a configuration file may say
   surgetank config check surgetank.toml    say all that is wrong with one, before it runs
   surgetank config explain mirror          what a key does, its unit and its default

@@ -141,7 +141,7 @@ def _standing(name: str, variant: Mapping[str, Any], title: str, *, is_own: bool
         blocked_s=spread(variant, lambda metrics: metrics[f"{prefix}provisioning_outage_s"]),
         tokens_s=spread(variant, tokens_s),
         fresh_ratio=spread(variant, lambda metrics: metrics[f"{prefix}fresh_success_ratio"]),
-        done_ratio=None if is_own else spread(variant, _done_ratio),
+        done_ratio=None if is_own else spread(variant, done_ratio),
         wasted_ratio=None if is_own else spread(variant, lambda metrics: metrics["wasted_ratio"]),
         is_own=is_own,
     )
@@ -150,11 +150,19 @@ def _standing(name: str, variant: Mapping[str, Any], title: str, *, is_own: bool
 def replay_command(scenario: Scenario, result: Mapping[str, Any], *, source: str) -> str:
     """What to type to see the worst run again; `source` is the file or name it was read from."""
     variant, seed = worst(scenario, result)
-    words = [source or scenario.name, "--variant", variant, "--seed", str(seed)]
+    words = [source or scenario.name]
+    swept = result.get("sweep", {"points": []})
+    for point in swept["points"]:
+        if point["variant"] == variant:  # one that the sweep made: no file knows it
+            words += ["--sweep", f"{swept['name']}={point['value']:.6g}"]
+            variant = point["of"]
+            break
+    words += ["--variant", variant, "--seed", str(seed)]
     return shlex.join(["surgetank", "drill", *words])
 
 
-def _done_ratio(metrics: Mapping[str, Any]) -> float | None:
+def done_ratio(metrics: Mapping[str, Any]) -> float | None:
+    """Operations done in the end, over submitted; None where none was."""
     submitted: float = metrics["operations_submitted"]
     done: float = metrics["operations_succeeded"]
     return done / submitted if submitted else None

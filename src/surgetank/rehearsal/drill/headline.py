@@ -15,7 +15,8 @@ from surgetank.rehearsal.drill.comparison import (
 )
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.wording import listing, percent, span
-from surgetank.rehearsal.scenario.schema import Repair, Scenario, Seat, Variant
+from surgetank.rehearsal.scenario.event import Repair
+from surgetank.rehearsal.scenario.schema import Scenario, Seat, Variant
 
 _STILL = 0.9
 """At this share of what it was with nobody acting, the cloud's outage counts as not saved."""
@@ -39,6 +40,14 @@ def headline(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any])
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
+def strongest(variants: Mapping[str, Variant]) -> str | None:
+    """Name the variant in which everybody has the most safeguards; None where there is none."""
+    everybody = {
+        name: one for name, one in variants.items() if one.seat is Seat.EVERYBODY and one.share == 1
+    }
+    return max(everybody, key=lambda name: _strength(everybody[name]), default=None)
+
+
 def _nobody(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]) -> str | None:
     name = seated(result, Seat.NOBODY)
     if name is None:
@@ -57,14 +66,9 @@ def _nobody(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]) 
 
 
 def _everybody(scenario: Scenario, result: Mapping[str, Any]) -> str | None:
-    played = [
-        name
-        for name, variant in result["variants"].items()
-        if variant["seat"] == Seat.EVERYBODY and scenario.variants[name].share == 1
-    ]
-    if not played:
+    name = strongest({name: scenario.variants[name] for name in result["variants"]})
+    if name is None:
         return None
-    name = max(played, key=lambda one: _strength(scenario.variants[one]))
     row = _row(result, name)
     title = _what(scenario.variants[name])
     if not row.blocked_s.median and not row.tokens_s.median:

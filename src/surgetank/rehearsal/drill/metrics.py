@@ -15,7 +15,7 @@ from surgetank.rehearsal.drill.outage import (
     outages,
     windows,
 )
-from surgetank.rehearsal.drill.series import Series
+from surgetank.rehearsal.drill.series import EVERY_S, Series
 from surgetank.rehearsal.drill.world import World
 from surgetank.rehearsal.scenario.schema import NodePools, Readers, RunnerPools, Scenario
 
@@ -106,6 +106,7 @@ def milestone_at(found: Outages, measure: str) -> float | None:
 
 def measure(
     scenario: Scenario,
+    variant_name: str,
     world: World,
     ledger: Ledger,
     pools: Mapping[str, Sequence[Pool]],
@@ -135,7 +136,7 @@ def measure(
         "pool_outage_s": {name: outage_s(one) for name, one in found.pools.items()},
         "backlog_peak": max(series.backlog, default=0),
         "backlog_at": _backlog_at(series),
-        "drain_s": _drain_s(scenario, series),
+        "drain_s": _drain_s(scenario, variant_name, series),
         "retry_amplification": _ratio(ledger.counts["calls"], ledger.counts["steps"]),
         "wasted_ratio": _ratio(world.wasted_s, work_s),
         "fresh_success_ratio": _fresh_ratio(ledger.wanted, end_at=end_at),
@@ -171,11 +172,12 @@ def _published_errors_s(scenario: Scenario, found: Outages) -> dict[str, float]:
 
 
 def _backlog_at(series: Series) -> dict[str, float]:
-    """What waited, every ten minutes."""
+    """What waited, every ten minutes from the start."""
+    rows = list(zip(series.at, series.backlog, strict=True))
+    every = round(BACKLOG_EVERY_S / EVERY_S)
     return {
         datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"): waiting
-        for at, waiting in zip(series.at, series.backlog, strict=True)
-        if at % BACKLOG_EVERY_S == 0
+        for at, waiting in rows[every - 1 :: every]
     }
 
 
@@ -234,7 +236,7 @@ def _sampled_outage_s(attempts: list[Attempt], scenario: Scenario) -> float:
     return sum(until - one.at for one, until in zip(attempts, ends, strict=False) if not one.is_ok)
 
 
-def _drain_s(scenario: Scenario, series: Series) -> float | None:
+def _drain_s(scenario: Scenario, variant_name: str, series: Series) -> float | None:
     """Seconds from the last repair until the backlog is down to 1% of its peak, and stays.
 
     None when it never is, or when nothing was repaired; 0 when there was no backlog.
@@ -242,7 +244,7 @@ def _drain_s(scenario: Scenario, series: Series) -> float | None:
     repairs = [
         entry.at.timestamp()
         for entry in scenario.timeline
-        if entry.act is not None and entry.act.kind == "repair"
+        if entry.act is not None and entry.act.kind == "repair" and entry.is_of(variant_name)
     ]
     peak = max(series.backlog, default=0)
     if not repairs:

@@ -35,7 +35,7 @@ class Orchestrator:
     async def run(self, wanted: Wanted, steps: tuple[StepRequest, ...]) -> None:
         """Work on one operation until it is done or nobody wants it."""
         gives_up_at = wanted.submitted_at + self.patience_s
-        period_s = self.retry_s
+        period_s = min(self.retry_s, self.retry_s_max)
         done = 0
         tried: set[str] = set()
         while True:

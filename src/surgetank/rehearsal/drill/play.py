@@ -133,7 +133,7 @@ async def _play(
     if network.defects:
         raise SimulationError("a service failed: " + "; ".join(network.defects))
     found = find_outages(scenario, ledger, load.pools)
-    metrics = measure(scenario, world, ledger, load.pools, found, series)
+    metrics = measure(scenario, variant_name, world, ledger, load.pools, found, series)
     await protection.running.close()
     return Run(
         variant_name, seed, trace.digest(), metrics, found, timeline.acted, series, ledger.wanted

@@ -1,13 +1,19 @@
-"""A drill: many runs of one scenario, side by side, spread over processes."""
+"""A drill: many runs of one scenario, side by side, spread over processes.
+
+`conduct` is how anything plays many runs. A study asks for runs, learns what came of them, and may
+ask for more: a drill asks once, a bisection asks again and again. Studies that are conducted
+together share the processes, and what each finds does not depend on the others.
+"""
 
 import multiprocessing
 import signal
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NoReturn
+from typing import Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 from surgetank.core.errors import InvalidInputError
 from surgetank.rehearsal.drill.play import Run, play, scratch
@@ -15,6 +21,24 @@ from surgetank.rehearsal.scenario.schema import Scenario
 
 SEEDS_MAX = 1_000
 JOBS_MAX = 256
+
+T = TypeVar("T")
+
+
+class Task(NamedTuple):
+    """One run to be played."""
+
+    scenario: Scenario
+    variant: str
+    """One of the scenario's."""
+    seed: int
+
+
+Study: TypeAlias = Generator[Sequence[Task], list[Run], T]
+"""Yields tasks, at least one; is sent their runs in the same order; returns what it found.
+
+A task that cannot be played at all raises `InvalidInputError` where it was yielded.
+"""
 
 
 def drill(
@@ -43,28 +67,118 @@ def drill(
         InvalidInputError: A variant is unknown, or a number is out of range.
         SimulationError: A service failed in a way that no caller saw: our own fault.
     """
+    check_plan(scenario, variants=variants, seeds=seeds)
+    tasks = [Task(scenario, variant, seed) for variant in variants for seed in seeds]
+    (runs,) = conduct([once(tasks)], jobs=jobs, on_run=on_run, prepare=prepare)
+    return runs
+
+
+def check_plan(scenario: Scenario, *, variants: Sequence[str], seeds: Sequence[int]) -> None:
+    """Raise `InvalidInputError` unless there is something to play, and not too much."""
     unknown = [name for name in variants if name not in scenario.variants]
     if unknown:
         known = ", ".join(scenario.variants)
         raise InvalidInputError(f"{scenario.name} has no variant {unknown[0]!r}; it has: {known}")
-    if not 1 <= len(seeds) <= SEEDS_MAX or not 1 <= jobs <= JOBS_MAX or not variants:
-        raise InvalidInputError(f"from 1 to {SEEDS_MAX} seeds and 1 to {JOBS_MAX} jobs")
-    pairs = [(variant, seed) for variant in variants for seed in seeds]
+    if not variants or not 1 <= len(seeds) <= SEEDS_MAX:
+        raise InvalidInputError(f"at least one variant and from 1 to {SEEDS_MAX} seeds")
+
+
+def once(tasks: Sequence[Task]) -> Study[list[Run]]:
+    """Ask for some runs and find just them."""
+    return (yield tasks)
+
+
+def conduct(
+    studies: Sequence[Study[T]],
+    *,
+    jobs: int,
+    on_run: Callable[[Run], None],
+    prepare: Callable[[], None],
+    on_asked: Callable[[int], None] | None = None,
+) -> list[T]:
+    """Play what studies ask for until each has found what it looks for.
+
+    Args:
+        studies: Not begun yet.
+        jobs: Processes, from 1 to `JOBS_MAX`; 1 plays in this one, study by study.
+        on_run: Told of each run as it ends, in the order they end.
+        prepare: Called once in each process before its first run: sets up its logging.
+        on_asked: Told how many runs a study asks for, each time that one does.
+
+    Returns:
+        What each found, in the order of `studies`.
+
+    Raises:
+        InvalidInputError: `jobs` is out of range, or a study asked for what cannot be played.
+        SimulationError: A service failed in a way that no caller saw: our own fault.
+    """
+    if not 1 <= jobs <= JOBS_MAX:
+        raise InvalidInputError(f"from 1 to {JOBS_MAX} jobs")
+    stand = _Stand(studies, on_asked or _ignore)
     if jobs == 1:
         prepare()
-        return [_reported(play(scenario, variant, seed=seed), on_run) for variant, seed in pairs]
-    context = multiprocessing.get_context("spawn")
+        for index in range(len(studies)):
+            stand.play_here(index, on_run)
+    else:
+        _conduct_in_processes(stand, jobs=jobs, on_run=on_run, prepare=prepare)
+    return [stand.found[index] for index in range(len(studies))]
+
+
+@dataclass(slots=True)
+class _Stand(Generic[T]):
+    """How far each study is."""
+
+    studies: Sequence[Study[T]]
+    on_asked: Callable[[int], None]
+    found: dict[int, T] = field(default_factory=dict[int, T])
+    """What those that ended found, by index."""
+
+    def begin(self, index: int) -> Sequence[Task]:
+        """Ask a study what it wants first; nothing when it has ended."""
+        return self._go_on(index, lambda: next(self.studies[index]))
+
+    def tell(self, index: int, runs: list[Run]) -> Sequence[Task]:
+        """Give a study what it asked for, and ask what else it wants; nothing when it has ended."""
+        return self._go_on(index, lambda: self.studies[index].send(runs))
+
+    def refuse(self, index: int, error: InvalidInputError) -> Sequence[Task]:
+        """Tell a study that what it asked for cannot be played, and ask what else it wants."""
+        return self._go_on(index, lambda: self.studies[index].throw(error))
+
+    def _go_on(self, index: int, step: Callable[[], Sequence[Task]]) -> Sequence[Task]:
+        try:
+            tasks = step()
+        except StopIteration as end:
+            self.found[index] = end.value
+            return ()
+        assert tasks, "a study asks for something, or ends"
+        self.on_asked(len(tasks))
+        return tasks
+
+    def play_here(self, index: int, on_run: Callable[[Run], None]) -> None:
+        """Play one study to its end in this process."""
+        tasks = self.begin(index)
+        while tasks:
+            try:
+                runs = [_reported(_play(task, None), on_run) for task in tasks]
+            except InvalidInputError as error:
+                tasks = self.refuse(index, error)
+            else:
+                tasks = self.tell(index, runs)
+
+
+def _conduct_in_processes(
+    stand: _Stand[T], *, jobs: int, on_run: Callable[[Run], None], prepare: Callable[[], None]
+) -> None:
     pool = ProcessPoolExecutor(
-        min(jobs, len(pairs)), mp_context=context, initializer=_start_worker, initargs=(prepare,)
+        jobs,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+        initargs=(prepare,),
     )
     with _stopped_by_sigterm(), TemporaryDirectory("", "surgetank-", scratch()) as directory:
         try:
-            futures: list[Future[Run]] = [
-                pool.submit(play, scenario, variant, seed=seed, base=Path(directory))
-                for variant, seed in pairs
-            ]
-            for future in as_completed(futures):
-                on_run(future.result())
+            _Desk(stand, lambda task: pool.submit(_play, task, Path(directory)), on_run).serve()
         except BaseException:
             # Nobody waits for these runs any more; what they have on disk goes with the directory.
             pool.shutdown(wait=False, cancel_futures=True)
@@ -73,7 +187,63 @@ def drill(
                 worker.join()
             raise
         pool.shutdown()
-        return [future.result() for future in futures]
+
+
+@dataclass(slots=True)
+class _Desk(Generic[T]):
+    """Hands tasks to processes, and their runs back to who asked for them."""
+
+    stand: _Stand[T]
+    submit: Callable[[Task], Future[Run]]
+    on_run: Callable[[Run], None]
+    asked: dict[int, list[Future[Run]]] = field(default_factory=dict[int, list[Future[Run]]])
+    """What each study waits for."""
+    owners: dict[Future[Run], int] = field(default_factory=dict[Future[Run], int])
+    """Whose each run is that has not ended."""
+
+    def serve(self) -> None:
+        """Go on until every study has ended."""
+        for index in range(len(self.stand.studies)):
+            self._hand_out(index, self.stand.begin(index))
+        while self.owners:
+            for future in wait(self.owners, return_when=FIRST_COMPLETED).done:
+                if future in self.owners:  # not given up in the meantime
+                    self._take_in(future)
+
+    def _hand_out(self, index: int, tasks: Sequence[Task]) -> None:
+        self.asked[index] = [self.submit(task) for task in tasks]
+        self.owners.update(dict.fromkeys(self.asked[index], index))
+
+    def _take_in(self, future: Future[Run]) -> None:
+        index = self.owners.pop(future)
+        try:
+            self.on_run(future.result())
+        except InvalidInputError as error:
+            for other in self.asked[index]:
+                other.cancel()
+                self.owners.pop(other, None)
+            self._hand_out(index, self.stand.refuse(index, error))
+            return
+        if self.owners.keys().isdisjoint(self.asked[index]):
+            runs = [one.result() for one in self.asked[index]]
+            self._hand_out(index, self.stand.tell(index, runs))
+
+
+def _play(task: Task, base: Path | None) -> Run:
+    try:
+        return play(task.scenario, task.variant, seed=task.seed, base=base)
+    except ExceptionGroup as group:  # of the tasks of a run: what made one of them refuse?
+        refused = group.subgroup(InvalidInputError)
+        if refused is None:
+            raise
+        raise InvalidInputError(f"cannot be played: {_first(refused)}") from group
+
+
+def _first(group: BaseExceptionGroup[InvalidInputError]) -> BaseException:
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first
 
 
 @contextmanager
@@ -100,3 +270,7 @@ def _start_worker(prepare: Callable[[], None]) -> None:
 def _reported(run: Run, on_run: Callable[[Run], None]) -> Run:
     on_run(run)
     return run
+
+
+def _ignore(_: int) -> None:
+    """Nobody wants to know."""

@@ -69,8 +69,8 @@ class Timeline:
         while entry.when is None or await self._cause(parse_condition(entry.when), region):
             self._note(entry, region)
             await self._do(entry, region)
-            if not isinstance(entry.act, TrafficOff):
-                return  # Only traffic is taken off again when the cause comes back.
+            if entry.when is None or not isinstance(entry.act, TrafficOff):
+                return  # Only traffic is taken off again, when the cause comes back.
 
     async def _do(self, entry: Entry, region: str) -> None:
         here = self.world.regions[region]

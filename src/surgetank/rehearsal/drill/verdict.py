@@ -22,23 +22,23 @@ def judge(scenario: Scenario, runs: Sequence[Run]) -> list[dict[str, Any]]:
     return [_judge(scenario, one, runs) for one in scenario.expect if one.variant in played]
 
 
+def describe(one: Expectation) -> str:
+    """Write an expectation as results do."""
+    metric = one.metric if one.region is None else f"{one.metric}@{one.region}"
+    bound = f"at most {one.at_most:g}" if one.at_least is None else f"at least {one.at_least:g}"
+    return f"{one.variant}: {metric}, {one.over} over seeds, {bound}"
+
+
 def _judge(scenario: Scenario, one: Expectation, runs: Sequence[Run]) -> dict[str, Any]:
     values = [_value(scenario, one, run) for run in runs if run.variant == one.variant]
     # What was not measured in one seed was not measured.
     observed = None if None in values else quantile(values, _SHARES[one.over])
     if one.at_least is not None:
-        bound = f"at least {one.at_least:g}"
         is_met = observed is not None and observed >= one.at_least
     else:
         assert one.at_most is not None, "the schema asks for one bound"
-        bound = f"at most {one.at_most:g}"
         is_met = observed is not None and observed <= one.at_most
-    metric = one.metric if one.region is None else f"{one.metric}@{one.region}"
-    return {
-        "text": f"{one.variant}: {metric}, {one.over} over seeds, {bound}",
-        "observed": observed,
-        "met": is_met,
-    }
+    return {"text": describe(one), "observed": observed, "met": is_met}
 
 
 def _value(scenario: Scenario, one: Expectation, run: Run) -> float | None:

@@ -21,7 +21,7 @@ def rescaled(scenario: Scenario, ratio: float) -> Scenario:
         InvalidInputError: `ratio` is not above 0, or would leave a station without a whole node.
     """
     identity = scenario.cloud.identity
-    nodes = identity.nodes * ratio
+    nodes = float(identity.nodes * ratio)
     if not ratio > 0 or not nodes.is_integer():
         raise InvalidInputError(f"cannot make {ratio:g} times {identity.nodes} nodes")
     station = IdentityStation.model_validate(identity.model_dump() | {"nodes": int(nodes)})

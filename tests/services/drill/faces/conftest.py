@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from surgetank.rehearsal.drill.ledger import CALLED, WAITS, Fate, Moment, Wanted
 from surgetank.rehearsal.drill.metrics import Metrics, Outages
 from surgetank.rehearsal.drill.outage import Outage
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.series import RegionSeries, Series
+from surgetank.rehearsal.drill.series import GovernorSeries, RegionSeries, Series
 from surgetank.rehearsal.scenario.schema import Scenario
 
 HOUR_S = 3600.0
@@ -33,6 +34,10 @@ IDENTITY: dict[str, Any] = {
     "cold_ratio": 0.15,
     "unhealthy_s": 60,
     "reject_cost_ratio": 0.1,
+    "spread_ratio": 0.5,
+    "health_period_s": 10,
+    "burst_ratio": 1.0,
+    "burst_s": 60,
     "admission_wait_s": 15,
 }
 CLOUD: dict[str, Any] = {
@@ -42,12 +47,15 @@ CLOUD: dict[str, Any] = {
     },
     "demand": {"quiet_ratio": 0.2, "busy_hour": 14, "busy_width_h": 4},
     "identity": IDENTITY,
+    "reads": {"private_endpoint": 0, "service_endpoint": 0, "sas": 0, "identity": 0},
     "latency_s": 0.01,
     "boot_s": 40,
     "token_gap_s": 20,
+    "accounts": 1,
     "extensions": 20,
     "client_timeout_s": 30,
     "token_life_s": 86400,
+    "retry_spread_ratio": 0.1,
 }
 FAULT: dict[str, Any] = {
     "at": "2026-02-02T18:03:00Z",
@@ -135,6 +143,65 @@ def scenario(make_scenario: Callable[..., Scenario]) -> Scenario:
 
 
 @pytest.fixture
+def make_wanted(scenario: Scenario) -> Callable[..., Wanted]:
+    """Build an operation from what happened to it: (minutes after it was asked for, moment)."""
+
+    def make(
+        key: str,
+        fate: Fate,
+        *moments: tuple[float, str, str] | tuple[float, str, str, str],
+        region: str = "north",
+        asked_h: float = 0.5,
+        is_covered: bool = False,
+        until_min: float | None = None,
+    ) -> Wanted:
+        asked_at = scenario.start.timestamp() + HOUR_S * asked_h
+        until = None if until_min is None else asked_at + 60 * until_min
+        told = [
+            Moment(
+                asked_at + 60 * at,
+                step,
+                what,
+                why="".join(why),
+                until=until if what == WAITS else None,
+            )
+            for at, step, what, *why in moments
+        ]
+        return Wanted(
+            key=key,
+            fleet="machines",
+            region=region,
+            is_own=False,
+            is_covered=is_covered,
+            way="anonymous",
+            submitted_at=asked_at,
+            deadline_at=asked_at + 1800,
+            fate=fate,
+            ended_at=told[-1].at if told and fate is not Fate.OPEN else None,
+            moments=told,
+        )
+
+    return make
+
+
+@pytest.fixture
+def caught(make_wanted: Callable[..., Wanted]) -> Wanted:
+    """An operation that meets both outages: reads refused, then no token."""
+    return make_wanted(
+        "machines-north-7",
+        Fate.FAILED,
+        (0, "install", CALLED),
+        (1, "install", "failed", "PublicAccessNotPermitted"),
+        (1, "", WAITS, "before it is tried again"),
+        (61, "install", CALLED),
+        (61.5, "install", "ok"),
+        (61.5, "enroll", CALLED),
+        (63, "enroll", "failed", "ManagedIdentityTokenError"),
+        (63, "", "failed"),
+    )
+
+
+@pytest.fixture
 def make_run(scenario: Scenario) -> Callable[..., Run]:
     """Build a run from what its faces show; times are hours after the start."""
     start_at = scenario.start.timestamp()
@@ -154,6 +221,8 @@ def make_run(scenario: Scenario) -> Callable[..., Run]:
             (4.0, "scaled out", "north"),
         ),
         rows: int = 420,
+        wanted: Sequence[Wanted] = (),
+        governors: dict[str, GovernorSeries] | None = None,
         **changes: Any,
     ) -> Run:
         def found(hours: tuple[float, float] | None) -> list[Outage]:
@@ -182,7 +251,10 @@ def make_run(scenario: Scenario) -> Callable[..., Run]:
         }
         measured: Metrics = {**metrics, **changes}
         told = [(start_at + HOUR_S * at, title, region) for at, title, region in acted]
-        return Run(variant, seed, f"{variant}-{seed}", measured, outages, told, series(rows))
+        seen = series(rows)
+        seen.governors = governors or {}
+        trace_hash = f"{variant}-{seed}"
+        return Run(variant, seed, trace_hash, measured, outages, told, seen, wanted)
 
     def series(rows: int) -> Series:
         at = [start_at + 60.0 * (row + 1) for row in range(rows)]

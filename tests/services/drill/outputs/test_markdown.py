@@ -44,6 +44,12 @@ def test_a_line_stays_a_line(content: str) -> None:
 
 
 @pytest.mark.parametrize("content", TRICKS)
+def test_a_line_leaves_the_one_above_alone(content: str) -> None:
+    found = tokens(f"above\n{text(content)}")
+    assert [token.type for token in found] == ["paragraph_open", "inline", "paragraph_close"]
+
+
+@pytest.mark.parametrize("content", TRICKS)
 def test_an_item_stays_an_item(content: str) -> None:
     found = tokens(f"- {text(content)}")
     assert [token.type for token in found if token.nesting == 1] == [

@@ -200,6 +200,13 @@ def test_a_trace_that_was_cut_short_is_refused(
         read(cut)
 
 
+def test_what_follows_the_end_is_refused(lines: Lines, tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text("".join(f"{line}\n" for line in lines) + lines[1])
+    with pytest.raises(ConfigError, match="cut short"):
+        read(path)
+
+
 @pytest.mark.parametrize("kept", [1, 2, 50])
 def test_a_trace_without_its_end_is_refused(lines: Lines, reread: Read, kept: int) -> None:
     with pytest.raises(ConfigError, match="it was cut short"):

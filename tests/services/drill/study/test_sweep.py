@@ -7,6 +7,7 @@ import pytest
 
 from surgetank.app.wiring import quiet_logs
 from surgetank.core.errors import InvalidInputError
+from surgetank.rehearsal.drill.comparison import replay_command
 from surgetank.rehearsal.drill.play import play
 from surgetank.rehearsal.drill.sweep import (
     REFINE_MAX,
@@ -55,6 +56,13 @@ def test_a_share_makes_variants_of_everybody_with_the_most_safeguards(source: So
     assert [(run.variant, run.seed) for run in found.runs] == [
         (name, seed) for name in names for seed in (1, 2)
     ]
+
+
+def test_what_a_sweep_made_can_be_replayed(source: Source) -> None:
+    found = swept(source, "share=0.1", seeds=[2])
+    assert replay_command(found.scenario, found.result, source="short.yaml") == (
+        "surgetank drill short.yaml --sweep share=0.1 --variant everybody-all --seed 2"
+    )
 
 
 def test_a_value_that_the_scenario_has_plays_what_its_own_variant_does(source: Source) -> None:

@@ -70,7 +70,7 @@ def test_a_turning_point_says_how_creates_fare_just_before(make_result: Make) ->
             "warm_ratio",
             {0.0: 6, 0.5: 0},
             (
-                "The second outage disappears at a mirror that is 50% warm; below it, at 0, those "
+                "The second outage disappears with a mirror that is 50% warm; below it, at 0, those "
                 "covered get 90% of their creates done in time and the others 20%."
             ),
         ),

@@ -4,43 +4,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from surgetank.rehearsal.drill.comparison import judged, median_run
+from surgetank.rehearsal.drill.direction import DIRECTIONS
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.report_markup import Markup, joined, tag, text
+from surgetank.rehearsal.drill.report.markup import Markup, joined, tag, text
 from surgetank.rehearsal.drill.wording import (
     NEVER,
     NOTHING,
     metric,
     observed,
-    plain,
     seconds_of,
     span,
     time_of_day,
 )
-from surgetank.rehearsal.scenario.schema import Figure, Scenario
+from surgetank.rehearsal.scenario.schema import Scenario
 
-_MEANING = {
-    "operations_submitted": "creates asked for",
-    "operations_succeeded": "creates done, in time or late",
-    "operations_failed": "given up after their owner's patience",
-    "operations_expired": "past their owner's patience before the governor let them through",
-    "operations_coalesced": "superseded by a newer one",
-    "operations_unknown": "the answer never came",
-    "operations_lost": "acknowledged, and in no other state at the end",
-    "operations_duplicated": "a step done twice that was not said to be repeatable",
-    "provisioning_outage_s": "time in which creates were in outage",
-    "identity_outage_s": "time in which tokens were in outage",
-    "backlog_peak": "most creates waiting at once",
-    "drain_s": "from the last repair until 1% of the peak was left",
-    "retry_amplification": "calls made over calls wanted",
-    "wasted_ratio": "work for callers who had gone, over all work of the token service",
-    "fresh_success_ratio": "creates done by their deadline",
-    "own_operations_submitted": "of them yours",
-    "own_fresh_success_ratio": "yours done by their deadline",
-    "own_provisioning_outage_s": "time in which your last create had not been good",
-    "own_token_success_ratio": "your first calls for tokens that were answered",
-    "published_error_s": "emerged less published time; below 0 is earlier",
-    "requests_handled": "requests that the stand-in cloud handled: the size of the replica",
-}
+_PLOTTED = "backlog_at"
+"""A metric by instant, for plots: hundreds of rows would say less than the backlog's curve."""
 
 
 def table(
@@ -73,26 +52,6 @@ def table(
         aria_labelledby=label,
         tabindex=0,
     )
-
-
-def figures(scenario: Scenario, result: Mapping[str, Any]) -> Markup:
-    """List every figure, the assumed ones first."""
-    assumed, total = scenario.figure_counts()
-    flips = {one["figure"]: one for one in result["sensitivity"]}
-    ordered = sorted(scenario.figures.items(), key=lambda item: item[1].assumed is None)
-    head = ["figure", "value", "range", *(["verdict flips"] if flips else []), "where from"]
-    rows = [
-        [
-            tag("code", name),
-            plain(figure.value),
-            _range(figure),
-            *([_flips(flips.get(name))] if flips else []),
-            _origin(figure),
-        ]
-        for name, figure in ordered
-    ]
-    caption = f"{assumed} of {total} figures are assumed; the others have a source"
-    return table("figures", caption, head, rows, class_="tall")
 
 
 def metrics(result: Mapping[str, Any]) -> Markup:
@@ -147,31 +106,12 @@ def deeds(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]) ->
     return table("deeds", caption, head, rows, class_="sticky")
 
 
-def _range(figure: Figure) -> str:
-    return NOTHING if figure.range is None else " to ".join(plain(end) for end in figure.range)
-
-
-def _origin(figure: Figure) -> Markup:
-    if figure.assumed is not None:
-        return joined([tag("b", "assumed: "), figure.assumed])
-    return joined([tag("span", "source: ", class_="muted"), figure.source])
-
-
-def _flips(flip: Mapping[str, Any] | None) -> str:
-    if flip is None:
-        return NOTHING
-    sides = [
-        f"{side} {plain(flip[f'flips_{side}'])}"
-        for side in ("below", "above")
-        if flip[f"flips_{side}"] is not None
-    ]
-    return " or ".join(sides) or "not within its range"
-
-
 def _measured(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[str, str | None]]:
     """List metrics in order; of a mapping, every key that any variant has."""
     found: list[tuple[str, str | None]] = []
     for name in summaries[0]:
+        if name == _PLOTTED:
+            continue
         if _is_spread(summaries[0][name]):
             found.append((name, None))
             continue
@@ -185,11 +125,11 @@ def _is_spread(summary: Mapping[str, Any]) -> bool:
 
 def _metric_head(name: str, key: str | None) -> Markup:
     shown = name if key is None else f"{name}@{key}"
-    meaning = _MEANING.get(name)
+    direction = DIRECTIONS.get(name)
     # A long name may break after an underscore, and nowhere else.
     first, *others = shown.split("_")
     code = joined([first, *(joined(["_", tag("wbr"), word]) for word in others)])
-    return joined([tag("code", code), tag("small", meaning) if meaning else None])
+    return joined([tag("code", code), tag("small", direction.meaning) if direction else None])
 
 
 def _cell(summary: Mapping[str, Any], name: str, key: str | None, *, several: bool) -> Markup:
@@ -209,14 +149,27 @@ def _cell(summary: Mapping[str, Any], name: str, key: str | None, *, several: bo
 
 def _milestone(scenario: Scenario, row: Mapping[str, Any], *, is_played: bool) -> list[str]:
     published = seconds_of(row["published"])
-    clock = time_of_day(published, scenario)
+    also = row.get("also", ())
+    clocks = _listed([time_of_day(at, scenario) for at in (published, *_times(also, "published"))])
+    sources = _listed([row["source"], *(one["source"] for one in also)])
     if row["kind"] == "scripted" or not is_played:
         kind = "scripted" if row["kind"] == "scripted" else "not played"
-        return [row["name"], clock, NOTHING, NOTHING, NOTHING, NOTHING, kind, row["source"]]
+        return [row["name"], clocks, NOTHING, NOTHING, NOTHING, NOTHING, kind, sources]
     times = [seconds_of(row[key]) for key in ("median", "p5", "p95")]
-    clocks = [time_of_day(at, scenario) for at in times]
-    kind = f"{row['kind']}" if clocks[0] != NEVER else "did not come about"
-    return [row["name"], clock, *clocks, _difference(published, times[0]), kind, row["source"]]
+    here = [time_of_day(at, scenario) for at in times]
+    kind = row["kind"] if here[0] != NEVER else "did not come about"
+    differences = [_difference(at, times[0]) for at in (published, *_times(also, "published"))]
+    return [row["name"], clocks, *here, _listed(differences), kind, sources]
+
+
+def _times(rows: Sequence[Mapping[str, Any]], key: str) -> list[float | None]:
+    return [seconds_of(row[key]) for row in rows]
+
+
+def _listed(lines: Sequence[str]) -> Markup:
+    """Put what one review says above what the others do."""
+    first, *others = lines
+    return joined([first, *(tag("div", one) for one in others)])
 
 
 def _difference(published: float | None, here: float | None) -> str:

@@ -10,7 +10,7 @@ from math import ceil
 from typing import NamedTuple
 
 from surgetank.rehearsal.drill.outage import Outage
-from surgetank.rehearsal.drill.report_markup import Markup, coordinate, tag
+from surgetank.rehearsal.drill.report.markup import Attribute, Markup, coordinate, tag
 from surgetank.rehearsal.drill.wording import day, printable
 
 CHARACTER = 6.4
@@ -24,6 +24,8 @@ _HEAD = 18.0
 _GAP = 12.0
 _TIER = 17.0
 _SCALE_ROOM = 70.0
+_TWO_LINES = 30.0
+"""Height of a lane that has room for its title and its subtitle beside it."""
 
 
 class Level(NamedTuple):
@@ -41,7 +43,7 @@ class Lane(NamedTuple):
     title: str
     subtitle: str
     tone: str
-    """A class of the style sheet: reads, creates or tokens."""
+    """A class of the style sheet: reads, creates, or a region's."""
     height: float
     levels: Sequence[Level]
     top: str
@@ -106,7 +108,13 @@ def timeline(
 
 
 def svg(
-    name: str, title: str, description: str, *, size: tuple[float, float], parts: Sequence[Markup]
+    name: str,
+    title: str,
+    description: str,
+    *,
+    size: tuple[float, float],
+    parts: Sequence[Markup],
+    **attributes: Attribute,
 ) -> Markup:
     """Wrap a drawing, with a title and a description for those who do not see it.
 
@@ -116,6 +124,7 @@ def svg(
         description: What it shows, with its figures.
         size: Width and height.
         parts: In order of drawing.
+        attributes: Further ones, as `tag` takes them.
     """
     width, height = size
     return tag(
@@ -128,6 +137,7 @@ def svg(
         viewBox=f"0 0 {coordinate(width)} {coordinate(height)}",
         width=width,
         height=height,
+        **attributes,
     )
 
 
@@ -183,6 +193,8 @@ def _titles(frame: Frame, lane: Lane, *, y: float, plot: float, foot: float) -> 
         return parts
     room = frame.left - 8
     middle = (plot + foot) / 2
+    if lane.height < _TWO_LINES:
+        return [tag("text", cut(lane.title, room), class_="lane", x=0, y=foot - 3)]
     parts = [tag("text", cut(lane.title, room), class_="lane", x=0, y=middle - 1)]
     parts.append(tag("text", cut(lane.subtitle, room), class_="muted", x=0, y=middle + 14))
     if lane.top:

@@ -1,16 +1,17 @@
-"""The page's drawings: the outage with nobody acting, bars of outage, one panel a variant.
+"""The page's drawings over time: the outage with nobody acting, and one panel a variant.
 
-The first two are drawn twice, for wide and for narrow screens; the style sheet shows one of them.
+The first is drawn twice, for wide and for narrow screens; the style sheet shows one of the two.
 Where there are several seeds, a drawing over time shows the seed in the middle, and says so.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from surgetank.rehearsal.drill.comparison import Spread, Standing, median_run, seated, standings
+from surgetank.rehearsal.drill.comparison import median_run
 from surgetank.rehearsal.drill.outage import Outage
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.report_drawing import (
+from surgetank.rehearsal.drill.report.choice import shown_variant
+from surgetank.rehearsal.drill.report.drawing import (
     CHARACTER,
     Event,
     Frame,
@@ -20,10 +21,11 @@ from surgetank.rehearsal.drill.report_drawing import (
     svg,
     timeline,
 )
-from surgetank.rehearsal.drill.report_markup import Markup, joined, tag
+from surgetank.rehearsal.drill.report.markup import Markup, joined, tag
+from surgetank.rehearsal.drill.report.style import region_tone
 from surgetank.rehearsal.drill.series import EVERY_S, Series
 from surgetank.rehearsal.drill.wording import number, span, time_of_day
-from surgetank.rehearsal.scenario.schema import Scenario, Seat
+from surgetank.rehearsal.scenario.schema import Scenario
 
 REGIONS_MAX = 8
 """Regions with a lane of their own; those with the longest outage of tokens come first."""
@@ -43,10 +45,10 @@ class Screen(NamedTuple):
     right: float
 
 
-_WIDE = Screen("wide", 1120, 176, 12)
+_WIDE = Screen("wide", 800, 152, 8)
 _NARROW = Screen("narrow", 356, 0, 6)
-_WIDE_BARS = Screen("wide", 600, 186, 158)
-_NARROW_BARS = Screen("narrow", 356, 0, 158)
+_LANE = 46.0
+_QUIET_LANE = 14.0
 
 
 def outage_chart(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]) -> Markup:
@@ -67,50 +69,31 @@ def outage_chart(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, A
     def draw(screen: Screen) -> Markup:
         frame = _frame(scenario, screen)
         height, parts = timeline(frame, lanes, events)
-        size = (screen.width, height)
-        return svg(f"outage-{screen.name}", title, description, size=size, parts=parts)
+        return svg(
+            f"outage-{screen.name}",
+            title,
+            description,
+            size=(screen.width, height),
+            parts=parts,
+            # Where time lies, for a script that reads off what the mouse is over.
+            data_left=screen.left,
+            data_right=screen.right,
+        )
 
     return _both(draw, _WIDE, _NARROW)
 
 
-def shown_variant(result: Mapping[str, Any]) -> str:
-    """Name the variant that stands for the outage as it would be."""
-    return seated(result, Seat.NOBODY) or next(iter(result["variants"]))
-
-
-def bars(result: Mapping[str, Any]) -> Markup:
-    """Draw hours of outage by variant, with the spread over seeds where there are several."""
-    rows = standings(result)
-    spreads = [spread for row in rows for spread in (row.blocked_s, row.tokens_s)]
-    longest_s = max([3600.0, *(spread.p95 or 0.0 for spread in spreads)])
-    description = ". ".join(
-        f"{row.title}: VMs blocked {span(row.blocked_s.median)}, "
-        f"tokens down {span(row.tokens_s.median)}"
-        for row in rows
-    )
-
-    def draw(screen: Screen) -> Markup:
-        parts: list[Markup] = []
-        y = 4.0
-        for row in rows:
-            drawn, y = _bar_row(screen, row, y, longest_s)
-            parts += drawn
-        size = (screen.width, y)
-        title = "Hours of outage by who acts"
-        return svg(f"bars-{screen.name}", title, description, size=size, parts=parts)
-
-    return _both(draw, _WIDE_BARS, _NARROW_BARS)
-
-
-def panels(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]) -> list[Markup]:
-    """Draw a small timeline of each variant, all to one scale."""
-    chosen = {name: median_run(runs, name) for name in result["variants"]}
+def panels(
+    scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any], names: Sequence[str]
+) -> list[Markup]:
+    """Draw a small timeline of each variant named, all to one scale."""
+    chosen = {name: median_run(runs, name) for name in names}
     peak = max([1, *(max(run.series.backlog, default=0) for run in chosen.values())])
     regions = panel_regions(scenario, list(chosen.values()))
     drawn: list[Markup] = []
     for name, run in chosen.items():
         lanes = [
-            _backlog_lane(run.series, peak, height=56),
+            _backlog_lane(run.series, peak, height=46),
             *(_panel_tokens_lane(scenario, run, region) for region in regions),
         ]
         frame = _frame(scenario, Screen("panel", _PANEL_WIDTH, 0, 6))
@@ -186,12 +169,12 @@ def _reads_lane(series: Series) -> Lane:
     ]
     top = max([1.0, *(rate for _, _, rate in found)])
     levels = [Level(start, end, rate / top) for start, end, rate in found]
-    return Lane("Reads refused", "a minute", "reads", 62, levels, f"{top:.0f}")
+    return Lane("Reads refused", "a minute", "reads", _LANE, levels, f"{top:.0f}")
 
 
 def _creates_lane(scenario: Scenario, run: Run) -> Lane:
     backlog = run.series.backlog
-    lane = _backlog_lane(run.series, max([1, *backlog]), height=62)
+    lane = _backlog_lane(run.series, max([1, *backlog]), height=_LANE)
     published = _published(scenario, "provisioning_outage", None)
     found = run.outages.provisioning
     note = _note(scenario, found, published)
@@ -201,10 +184,9 @@ def _creates_lane(scenario: Scenario, run: Run) -> Lane:
 
 
 def _backlog_lane(series: Series, top: int, *, height: float) -> Lane:
-    levels = [
-        Level(start, end, max(series.backlog[rows]) / top) for start, end, rows in _buckets(series)
-    ]
-    subtitle = f"peak {number(max(series.backlog, default=0))}"
+    backlog = series.backlog
+    levels = [Level(start, end, max(backlog[rows]) / top) for start, end, rows in _buckets(series)]
+    subtitle = f"peak {number(max(backlog, default=0))}"
     return Lane("Backlog", subtitle, "creates", height, levels, number(top))
 
 
@@ -216,8 +198,8 @@ def _tokens_lane(scenario: Scenario, run: Run, region: str) -> Lane:
     return Lane(
         f"Tokens, {scenario.cloud.regions[region].title}",
         "share that failed",
-        "tokens",
-        30 if is_quiet else 62,
+        _tone(scenario, region),
+        _QUIET_LANE if is_quiet else _LANE,
         _token_levels(run.series, region),
         "" if is_quiet else "100%",
         found,
@@ -231,7 +213,11 @@ def _panel_tokens_lane(scenario: Scenario, run: Run, region: str) -> Lane:
     found = run.outages.identity.get(region, [])
     said = f"in outage {span(_token_outage_s(run, region))}" if found else "no outage"
     levels = _token_levels(run.series, region)
-    return Lane(f"Tokens failed, {title}", said, "tokens", 34, levels, "100%")
+    return Lane(f"Tokens failed, {title}", said, _tone(scenario, region), 30, levels, "100%")
+
+
+def _tone(scenario: Scenario, region: str) -> str:
+    return region_tone(list(scenario.cloud.regions).index(region))
 
 
 def _token_levels(series: Series, region: str) -> list[Level]:
@@ -271,45 +257,3 @@ def _note(
         when = f"from {began}" if end is None else f"{began}-{time_of_day(end, scenario)}"
         parts.append(f"{'published' if parts else 'no outage here; published'} {when}")
     return " · ".join(parts)
-
-
-def _bar_row(
-    screen: Screen, row: Standing, y: float, longest_s: float
-) -> tuple[list[Markup], float]:
-    title = f"- {row.title}" if row.is_beneath else row.title
-    if screen.left:
-        parts = [tag("text", cut(title, screen.left), class_="lane", x=0, y=y + 20)]
-        begin = y
-    else:
-        parts = [tag("text", cut(title, screen.width), class_="lane", x=0, y=y + 11)]
-        begin = y + 15
-    mark = " *" if row.is_own else ""
-    hollow = " hollow" if row.is_beneath else ""
-    for spread, tone, words, y_of_bar in (
-        (row.blocked_s, "creates", f"VMs {_spread(row.blocked_s)}", begin),
-        (row.tokens_s, "tokens", f"tokens {_spread(row.tokens_s)}{mark}", begin + 15),
-    ):
-        parts += _bar(screen, spread, y_of_bar, longest_s, tone=f"{tone}{hollow}", words=words)
-    return parts, begin + 40
-
-
-def _bar(
-    screen: Screen, spread: Spread, y: float, longest_s: float, *, tone: str, words: str
-) -> list[Markup]:
-    scale = (screen.width - screen.left - screen.right) / longest_s
-    median, low, high = (value or 0.0 for value in spread)
-    width = max(1.5, median * scale)
-    parts = [tag("rect", class_=f"bar {tone}", x=screen.left, y=y, width=width, height=12)]
-    edge = screen.left + max(width, high * scale)
-    if low != high:
-        low_x, high_x = screen.left + low * scale, screen.left + high * scale
-        ends = f"M{low_x:.1f} {y + 2}v8m0 -4H{high_x:.1f}m0 -4v8"
-        parts.append(tag("path", class_="whisker", d=ends))
-    parts.append(tag("text", words, class_="value", x=edge + 6, y=y + 10))
-    return parts
-
-
-def _spread(spread: Spread) -> str:
-    if spread.p5 == spread.p95:
-        return span(spread.median)
-    return f"{span(spread.median)} ({span(spread.p5)}-{span(spread.p95)})"
