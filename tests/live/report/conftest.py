@@ -4,14 +4,13 @@ import importlib.util
 import re
 import shutil
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from surgetank.app.wiring import quiet_logs
 from surgetank.rehearsal.drill.play import Run, play
@@ -24,17 +23,6 @@ ROOT = Path(__file__).parents[3]
 MINUTES = 45
 LIBRARY = re.compile(r"<script>/\*!.*?</script>", re.DOTALL)
 """The element of uPlot: the only script that begins with a licence."""
-
-
-@dataclass(slots=True)
-class Opened:
-    """A page that is open, and what it did that it should not."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list[str])
-    """What it wrote to the console, and errors that nobody caught."""
-    requests: list[str] = field(default_factory=list[str])
-    """What it asked for, but for itself."""
 
 
 @pytest.fixture(scope="session")
@@ -103,27 +91,33 @@ def browser(document: str) -> Iterator[Browser]:  # noqa: ARG001 - played before
 
 
 @pytest.fixture
-def visit(browser: Browser) -> Generator[Callable[..., Opened]]:
+def complaints() -> list[str]:
+    """What pages wrote to the console, threw, or asked for beyond themselves."""
+    return []
+
+
+@pytest.fixture
+def visit(browser: Browser, complaints: list[str]) -> Generator[Callable[..., Page]]:
     """Open a file as somebody would: with a size of window, a colour scheme, with scripts or not."""
-    opened: list[Opened] = []
+    contexts: list[BrowserContext] = []
 
     def visit(
         file: Path, *, width: int = 1440, height: int = 900, scheme: Any = "light", **options: Any
-    ) -> Opened:
+    ) -> Page:
         size: Any = {"width": width, "height": height}
         context = browser.new_context(viewport=size, color_scheme=scheme, **options)
-        one = Opened(context.new_page())
-        opened.append(one)
-        one.page.set_default_timeout(20_000)
-        one.page.on("console", lambda message: one.complaints.append(message.text))
-        one.page.on("pageerror", lambda error: one.complaints.append(str(error)))
-        one.page.on("request", lambda request: one.requests.append(request.url))
-        one.page.goto(file.as_uri())
-        one.requests.remove(file.as_uri())
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: complaints.append(f"asked for {request.url}"))
+        page.goto(file.as_uri())
+        complaints.remove(f"asked for {file.as_uri()}")
         if options.get("java_script_enabled", True):
-            one.page.locator(".detail h3").wait_for()
-        return one
+            page.locator(".detail h3").wait_for()
+        return page
 
     yield visit
-    for one in opened:
-        one.page.context.close()
+    for context in contexts:
+        context.close()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -10,16 +9,15 @@ from playwright.sync_api import Page, expect
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.scenario.schema import Scenario
 
-Visit = Callable[..., Any]
+Visit = Callable[..., Page]
 OPTION = "[role=option]"
 
 
 @pytest.fixture
 def page(visit: Visit, plain_file: Path) -> Page:
-    opened = visit(plain_file)
-    assert isinstance(opened.page, Page)
-    opened.page.locator("section.operations").scroll_into_view_if_needed()
-    return opened.page
+    page = visit(plain_file)
+    page.locator("section.operations").scroll_into_view_if_needed()
+    return page
 
 
 def title(page: Page) -> str:

@@ -2,21 +2,19 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-Visit = Callable[..., Any]
+Visit = Callable[..., Page]
 
 
 @pytest.fixture
 def page(visit: Visit, page_file: Path) -> Page:
-    opened = visit(page_file)
-    assert isinstance(opened.page, Page)
-    expect(opened.page.locator(".plot").first).to_be_visible()
-    opened.page.locator("section.timelines").scroll_into_view_if_needed()
-    return opened.page
+    page = visit(page_file)
+    expect(page.locator(".plot").first).to_be_visible()
+    page.locator("section.timelines").scroll_into_view_if_needed()
+    return page
 
 
 def edges(page: Page, index: int = 0) -> tuple[float, float, float]:

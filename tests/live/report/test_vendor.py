@@ -28,13 +28,13 @@ def archive(tmp_path: Path) -> Path:
 @pytest.fixture
 def make_package(vendoring: ModuleType, archive: Path) -> Callable[..., Any]:
     digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
-    wanted = {
-        "name": "one",
-        "version": "1.0.0",
-        "sha512": digest,
-        "files": ("dist/one.js", "LICENSE"),
-    }
-    return lambda **changes: vendoring.Package(**{**wanted, **changes})
+    files = ("dist/one.js", "LICENSE")
+    wanted = {"name": "one", "version": "1.0.0", "sha512": digest, "files": files}
+
+    def make(**changes: object) -> Any:
+        return vendoring.Package(**{**wanted, **changes})
+
+    return make
 
 
 @pytest.fixture

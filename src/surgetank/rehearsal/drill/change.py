@@ -183,8 +183,11 @@ def _changes(
 ) -> Iterator[Change]:
     was, now = dict(_spreads(before)), dict(_spreads(after))
     for metric, key in {**now, **was}:
-        a, b = (one.get((metric, key), _NOTHING) for one in (was, now))
-        word = word_for(metric, a, b, tolerance=tolerance)
+        a, b = (one.get((metric, key)) for one in (was, now))
+        # What one drill did not measure is not what never came about.
+        is_in_both = a is not None and b is not None
+        a, b = a or _NOTHING, b or _NOTHING
+        word = word_for(metric, a, b, tolerance=tolerance) if is_in_both else Word.NOT_JUDGED
         yield Change(variant, metric, key, a, b, word)
 
 

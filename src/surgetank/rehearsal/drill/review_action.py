@@ -82,17 +82,27 @@ def _off(result: Mapping[str, Any]) -> Iterator[str]:
     if seated(result, Seat.NOBODY) is None:
         return
     for one in result["milestones"]:
-        here, there = seconds_of(one["median"]), seconds_of(one["published"])
-        if one["kind"] != "emerged" or there is None:
+        here = seconds_of(one["median"])
+        if one["kind"] != "emerged":
             continue
         if here is None:
             yield f"Why did {text(one['name'])} not come about here?"
-        elif abs(here - there) >= _OFF_S_MIN:
-            word = "later" if here > there else "earlier"
+            continue
+        off_s = min((here - at for at in _published(one)), key=abs)
+        if abs(off_s) >= _OFF_S_MIN:
+            word = "later" if off_s > 0 else "earlier"
             yield (
-                f"Why did {text(one['name'])} come {span(abs(here - there))} {word} here than "
+                f"Why did {text(one['name'])} come {span(abs(off_s))} {word} here than "
                 "published, and which assumed figure would account for it?"
             )
+
+
+def _published(milestone: Mapping[str, Any]) -> Iterator[float]:
+    """When it happened, by each review that says so."""
+    for said in (milestone, *milestone.get("also", ())):
+        at = seconds_of(said["published"])
+        assert at is not None, "a milestone has a published time"
+        yield at
 
 
 def _unhelpful(scenario: Scenario, run: Run) -> Iterator[str]:
@@ -176,6 +186,8 @@ def _saved(row: Standing, without: Standing) -> str:
     parts = [
         f"{span(blocked_s)} of blocked creates" if blocked_s >= _SAVED_S_MIN else None,
         f"{span(tokens_s)} without tokens" if tokens_s >= _SAVED_S_MIN else None,
-        f"{percent(fresh_ratio)} of creates from late" if fresh_ratio >= _SAVED_RATIO_MIN else None,
+        f"{percent(fresh_ratio)} of creates from coming late"
+        if fresh_ratio >= _SAVED_RATIO_MIN
+        else None,
     ]
     return listing([part for part in parts if part is not None])

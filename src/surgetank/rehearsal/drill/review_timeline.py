@@ -69,7 +69,7 @@ def _entries(scenario: Scenario, run: Run) -> Iterator[_Row]:
         yield _Row(done[0][0], clock, what, how, published)
     acted = {title for _, title, _ in run.acted}
     for entry in scenario.timeline:
-        if entry.title not in acted and entry.when is not None:
+        if entry.when is not None and entry.is_of(run.variant) and entry.title not in acted:
             how, published = _cause(scenario, entry)
             yield _Row(
                 entry.at.timestamp(), "not needed", text(entry.title), f"no {how}", published

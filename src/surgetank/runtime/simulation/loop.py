@@ -40,8 +40,9 @@ STEPS_LIMIT = 200_000_000
 """About ten minutes of a processor; a drill of 80,000 requests takes some two million."""
 DEFECTS_LIMIT = 100
 """Defects kept for the message; one is enough to fail a run."""
-COLLECT_EVERY_STEPS = 500_000
-"""Some second of a processor: a drill leaves a few thousand objects in cycles by then."""
+COLLECT_EVERY_STEPS = 2_000_000
+"""Some seconds of a processor: a drill leaves some ten thousand objects in cycles by then, and to
+look for them costs half a second."""
 _PURGE_AT = 1_000  # Cancelled timers that are cheaper to keep than to sweep.
 _WIND_UP_ROUNDS = 10  # Tasks that make tasks as they are cancelled get this many chances.
 

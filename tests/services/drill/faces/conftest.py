@@ -127,6 +127,35 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
+def series(start_at: float, rows: int) -> Series:
+    """Build a row a minute: the north fails in the middle, the south is quiet."""
+    at = [start_at + 60.0 * (row + 1) for row in range(rows)]
+    bad = [200 <= row < 340 for row in range(rows)]
+    north = RegionSeries(
+        backlog=[min(row, 300) for row in range(rows)],
+        reads=[9] * rows,
+        reads_refused=[8 if row < 180 else 0 for row in range(rows)],
+        tokens_tried=[3] * rows,
+        tokens_failed=[3 if one else 0 for one in bad],
+        tokens_offered=[9 if one else 3 for one in bad],
+        tokens_served=[3] * rows,
+        queue_s=[40.0 if one else 0.0 for one in bad],
+        live_ratio=[0.5 if one else 1.0 for one in bad],
+    )
+    quiet = RegionSeries(
+        backlog=[0] * rows,
+        reads=[0] * rows,
+        reads_refused=[0] * rows,
+        tokens_tried=[0] * rows,
+        tokens_failed=[0] * rows,
+        tokens_offered=[0] * rows,
+        tokens_served=[0] * rows,
+        queue_s=[0.0] * rows,
+        live_ratio=[1.0] * rows,
+    )
+    return Series(at=at, regions={"north": north, "south": quiet})
+
+
 @pytest.fixture
 def make_scenario() -> Callable[..., Scenario]:
     """Build the small scenario, with parts of its document replaced."""
@@ -251,37 +280,10 @@ def make_run(scenario: Scenario) -> Callable[..., Run]:
         }
         measured: Metrics = {**metrics, **changes}
         told = [(start_at + HOUR_S * at, title, region) for at, title, region in acted]
-        seen = series(rows)
+        seen = series(start_at, rows)
         seen.governors = governors or {}
         trace_hash = f"{variant}-{seed}"
         return Run(variant, seed, trace_hash, measured, outages, told, seen, wanted)
-
-    def series(rows: int) -> Series:
-        at = [start_at + 60.0 * (row + 1) for row in range(rows)]
-        bad = [200 <= row < 340 for row in range(rows)]
-        north = RegionSeries(
-            backlog=[min(row, 300) for row in range(rows)],
-            reads=[9] * rows,
-            reads_refused=[8 if row < 180 else 0 for row in range(rows)],
-            tokens_tried=[3] * rows,
-            tokens_failed=[3 if one else 0 for one in bad],
-            tokens_offered=[9 if one else 3 for one in bad],
-            tokens_served=[3] * rows,
-            queue_s=[40.0 if one else 0.0 for one in bad],
-            live_ratio=[0.5 if one else 1.0 for one in bad],
-        )
-        quiet = RegionSeries(
-            backlog=[0] * rows,
-            reads=[0] * rows,
-            reads_refused=[0] * rows,
-            tokens_tried=[0] * rows,
-            tokens_failed=[0] * rows,
-            tokens_offered=[0] * rows,
-            tokens_served=[0] * rows,
-            queue_s=[0.0] * rows,
-            live_ratio=[1.0] * rows,
-        )
-        return Series(at=at, regions={"north": north, "south": quiet})
 
     return make
 

@@ -180,11 +180,15 @@ def test_a_loss_in_one_seed_of_many_counts() -> None:
 
 
 @pytest.mark.parametrize("is_swapped", [False, True])
-def test_a_metric_of_one_drill_alone_is_not_judged(*, is_swapped: bool) -> None:
+def test_a_metric_of_one_drill_alone_is_shown_and_not_judged(*, is_swapped: bool) -> None:
     sides = [drill({"backlog_peak": 9}), drill({"backlog_peak": 9, "drain_s": 5})]
     before, after = reversed(sides) if is_swapped else sides
-    found = {one.metric: one.word for one in contrast(before, after).changes}
-    assert found["backlog_peak"] is Word.SAME
+    found = contrast(before, after)
+    assert {one.metric: one.word for one in found.changes} == {
+        "backlog_peak": Word.SAME,
+        "drain_s": Word.NOT_JUDGED,
+    }
+    assert "\nmoved, not judged\n  ours drain_s: " in shown(found)
 
 
 @pytest.mark.parametrize(

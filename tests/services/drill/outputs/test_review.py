@@ -103,6 +103,15 @@ def test_an_act_without_cause_was_not_needed(scenario: Scenario, runs: list[Run]
     assert cells[2].startswith("no operators, because `identity@")
 
 
+def test_an_act_of_other_variants_is_not_told(scenario: Scenario, runs: list[Run]) -> None:
+    elsewhere = [
+        one.model_copy(update={"only": ("everybody-all",)}) if one.title == SCALED_OUT else one
+        for one in scenario.timeline
+    ]
+    changed = scenario.model_copy(update={"timeline": tuple(elsewhere)})
+    assert SCALED_OUT not in section(written(changed, runs), "Timeline")
+
+
 def test_what_emerged_stands_beside_what_was_published(
     scenario: Scenario, runs: list[Run], with_outage: Change
 ) -> None:
@@ -210,7 +219,21 @@ def test_a_customer_saves_none_of_the_clouds_tokens(
         if "for our own work" in line
     )
     assert "tokens" not in line.partition("load |")[2]
-    assert "100% of creates from late" in line
+    assert "100% of creates from coming late" in line
+
+
+def test_an_issuer_is_asked_for_what_it_alone_can_do(
+    scenario: Scenario, runs: list[Run], with_outage: Change
+) -> None:
+    names = {"nobody": "nobody", "everybody-all": "issuer-admission"}
+    ends = {"nobody": 90, "everybody-all": 30}
+    changed = [
+        with_outage(one._replace(variant=names[one.variant]), (0, ends[one.variant]))
+        for one in runs
+        if one.variant in names
+    ]
+    body = section(written(scenario, changed), "Action items")
+    assert "| 1 | Ask the issuer for: admission at the door; 100% of the load |" in body
 
 
 def test_what_was_not_met_is_asked_about_and_acted_on(
@@ -277,6 +300,16 @@ def test_an_emerged_time_far_from_its_published_one_is_a_question(
     ]
     asked = section(written(scenario, runs, milestones=milestones), "Open questions")
     assert "Why did tokens fail, East US come 5h58 earlier here than published" in asked
+
+
+def test_the_nearest_of_several_published_times_counts(scenario: Scenario, runs: list[Run]) -> None:
+    said = {"published": "2026-02-02T18:15:00Z", "source": "another review"}
+    milestones = [
+        {**one, "kind": "emerged", "median": "2026-02-02T18:10:00Z", "also": [said]}
+        for one in build_result(scenario, runs)["milestones"]
+    ]
+    asked = section(written(scenario, runs, milestones=milestones), "Open questions")
+    assert "here than published" not in asked
 
 
 def test_it_can_be_played_again(scenario: Scenario, runs: list[Run]) -> None:

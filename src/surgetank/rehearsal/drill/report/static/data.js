@@ -98,7 +98,8 @@ function span(duration) {
 /** Writes a figure: thousands apart, and no more digits than it bears. */
 function figure(value) {
   if (value === null) return "-";
-  const digits = Math.abs(value) >= 10 || Number.isInteger(value) ? 0 : Math.abs(value) >= 1 ? 1 : 3;
+  const digits =
+    Math.abs(value) >= 10 || Number.isInteger(value) ? 0 : Math.abs(value) >= 1 ? 1 : 3;
   return value.toLocaleString("en-GB", { maximumFractionDigits: digits });
 }
 

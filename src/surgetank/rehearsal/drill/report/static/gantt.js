@@ -10,7 +10,14 @@ function spansOf(operation) {
   let step = "";
   operation.moments.forEach((moment, index) => {
     if (moment.what === "called") {
-      const call = { kind: "call", step: moment.step, from: moment.at, until: null, what: "", why: "" };
+      const call = {
+        kind: "call",
+        step: moment.step,
+        from: moment.at,
+        until: null,
+        what: "",
+        why: "",
+      };
       open.set(moment.step, call);
       found.push(call);
       step = moment.step;
@@ -18,13 +25,27 @@ function spansOf(operation) {
       const rest = operation.moments.slice(index + 1);
       const next = rest.find((one) => one.what === "called")?.step ?? step;
       const until = rest[0]?.at ?? overview.end;
-      found.push({ kind: "wait", step: next, from: moment.at, until, why: moment.why, allowed: moment.until });
+      found.push({
+        kind: "wait",
+        step: next,
+        from: moment.at,
+        until,
+        why: moment.why,
+        allowed: moment.until,
+      });
     } else if (moment.step) {
       const call = open.get(moment.step);
       if (call) Object.assign(call, { until: moment.at, what: moment.what, why: moment.why });
       open.delete(moment.step);
     } else {
-      found.push({ kind: "end", step: "", from: moment.at, until: moment.at, what: moment.what, why: moment.why });
+      found.push({
+        kind: "end",
+        step: "",
+        from: moment.at,
+        until: moment.at,
+        what: moment.what,
+        why: moment.why,
+      });
     }
   });
   return found;
@@ -36,14 +57,24 @@ function gantt(operation, content, width) {
   const steps = [...new Set(spans.map((one) => one.step))];
   const end = operation.endedAt ?? overview.end;
   const length = Math.max(10, end - operation.submittedAt);
-  const [from, until] = [operation.submittedAt - 0.02 * length, operation.submittedAt + 1.04 * length];
-  const x = (at) => GANTT.left + ((at - from) / (until - from)) * (width - GANTT.left - GANTT.right);
+  const [from, until] = [
+    operation.submittedAt - 0.02 * length,
+    operation.submittedAt + 1.04 * length,
+  ];
+  const x = (at) =>
+    GANTT.left + ((at - from) / (until - from)) * (width - GANTT.left - GANTT.right);
   const foot = GANTT.top + GANTT.row * steps.length;
   const drawing = draw("svg", { role: "img", class: "gantt", width, height: foot + GANTT.axis });
   drawing.setAttribute("aria-label", `${operation.key}, drawn: the list says the same in words`);
   drawing.append(...ticks(from, until, x, foot));
   for (const event of content.events.filter((one) => one.at > from && one.at < until)) {
-    const line = draw("line", { class: "event", x1: x(event.at), x2: x(event.at), y1: 4, y2: foot });
+    const line = draw("line", {
+      class: "event",
+      x1: x(event.at),
+      x2: x(event.at),
+      y1: 4,
+      y2: foot,
+    });
     line.append(draw("title", {}, `${clock(event.at)} ${event.title}`));
     drawing.append(line);
   }
@@ -63,7 +94,8 @@ function gantt(operation, content, width) {
 function bar(one, x, y) {
   const until = one.until ?? overview.end;
   const width = Math.max(one.kind === "call" ? 3 : 1, x(until) - x(one.from));
-  const tone = one.kind === "wait" ? "waits" : one.what === "ok" ? "ok" : one.what ? "failed" : "open";
+  const tone =
+    one.kind === "wait" ? "waits" : one.what === "ok" ? "ok" : one.what ? "failed" : "open";
   const [top, height] = one.kind === "wait" ? [y + 9, 6] : [y + 4, 16];
   const said = one.kind === "wait" ? `waits ${span(until - one.from)}: ${one.why}` : called(one);
   const shape = draw("rect", { class: `span ${tone}`, x: x(one.from), y: top, width, height });
@@ -88,7 +120,11 @@ function ticks(from, until, x, foot) {
   for (let at = Math.ceil(from / step) * step; at <= until; at += step) {
     parts.push(
       draw("line", { class: "grid", x1: x(at), x2: x(at), y1: GANTT.top, y2: foot }),
-      draw("text", { class: "muted", x: x(at), y: foot + 15, "text-anchor": "middle" }, clock(at, step < 60)),
+      draw(
+        "text",
+        { class: "muted", x: x(at), y: foot + 15, "text-anchor": "middle" },
+        clock(at, step < 60),
+      ),
     );
   }
   return parts;
@@ -105,17 +141,31 @@ function called(one) {
 
 /** Lists what happened to an operation, in order, each with its instant. */
 function storyOf(operation, content) {
-  const lines = spansOf(operation).map((one) => ({ at: one.from, ...line(one, operation, content) }));
+  const lines = spansOf(operation).map((one) => ({
+    at: one.from,
+    ...line(one, operation, content),
+  }));
   const place = regionOf.get(operation.region)?.title ?? operation.region;
   const way = operation.way ? `, reads ${operation.way}` : "";
-  return [{ at: operation.submittedAt, tone: "", text: `asked for: ${overview.fleets[operation.fleet] ?? operation.fleet} in ${place}${way}` }, ...lines];
+  return [
+    {
+      at: operation.submittedAt,
+      tone: "",
+      text: `asked for: ${overview.fleets[operation.fleet] ?? operation.fleet} in ${place}${way}`,
+    },
+    ...lines,
+  ];
 }
 
 function line(one, operation, content) {
   if (one.kind === "call") return { tone: one.what === "ok" ? "ok" : "failed", text: called(one) };
-  if (one.kind === "end") return { tone: one.what, text: `${one.what}${one.why ? `: ${one.why}` : ""}` };
+  if (one.kind === "end")
+    return { tone: one.what, text: `${one.what}${one.why ? `: ${one.why}` : ""}` };
   const why = one.why ? ` ${one.why}` : "";
-  return { tone: "waits", text: `waits ${span(one.until - one.from)}${why}${held(one, operation, content)}` };
+  return {
+    tone: "waits",
+    text: `waits ${span(one.until - one.from)}${why}${held(one, operation, content)}`,
+  };
 }
 
 /** Says which governor held an operation longer than it had to wait by itself. */
@@ -123,6 +173,8 @@ function held(one, operation, content) {
   const service = overview.services[one.step];
   const name = `${service}@${operation.region}`;
   const governor = content.governors[name];
-  if (!operation.isCovered || !governor || one.until - (one.allowed ?? one.from) < overview.every) return "";
-  return `. Its governor, ${name}, then: ${words(governor, (one.allowed ?? one.from) + overview.every)}`;
+  if (!operation.isCovered || !governor || one.until - (one.allowed ?? one.from) < overview.every)
+    return "";
+  const at = (one.allowed ?? one.from) + overview.every;
+  return `. Its governor, ${name}, then: ${words(governor, at)}`;
 }

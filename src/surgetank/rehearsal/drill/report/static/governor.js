@@ -21,7 +21,13 @@ function strip(dependency, governor, view) {
   const said = make("span", { className: "said" });
   const drawing = draw("svg", { role: "img", class: "strip", height: STRIP.height });
   drawing.setAttribute("aria-label", `${dependency}: ${summary(governor.stretches)}`);
-  const head = make("p", { className: "strip-head" }, make("code", { textContent: dependency }), " ", said);
+  const head = make(
+    "p",
+    { className: "strip-head" },
+    make("code", { textContent: dependency }),
+    " ",
+    said,
+  );
   return {
     element: make("div", {}, head, drawing),
     draw: () => drawStrip(drawing, governor.stretches, view),

@@ -14,12 +14,27 @@ function operations(section) {
   state.variant = overview.variants.findIndex((one) => one.name === overview.shown);
   const told = [...document.querySelectorAll("code[data-operation]")];
   // The last one told of the variant has been through most.
-  state.key = told.findLast((code) => code.dataset.variant === overview.shown)?.dataset.operation ?? null;
+  state.key =
+    told.findLast((code) => code.dataset.variant === overview.shown)?.dataset.operation ?? null;
   const toolbar = make("div", { className: "toolbar", role: "group", "aria-label": "Filters" });
   const found = make("output", { className: "found" });
-  const list = make("div", { className: "list", role: "listbox", tabIndex: 0, "aria-label": "Operations" });
-  const detail = make("div", { className: "detail", role: "region", tabIndex: 0, "aria-label": "The operation" });
-  const search = make("input", { type: "search", placeholder: "part of its name", autocomplete: "off" });
+  const list = make("div", {
+    className: "list",
+    role: "listbox",
+    tabIndex: 0,
+    "aria-label": "Operations",
+  });
+  const detail = make("div", {
+    className: "detail",
+    role: "region",
+    tabIndex: 0,
+    "aria-label": "The operation",
+  });
+  const search = make("input", {
+    type: "search",
+    placeholder: "part of its name",
+    autocomplete: "off",
+  });
   let content = null;
   let rows = [];
   let latest = 0;
@@ -41,7 +56,10 @@ function operations(section) {
   function controls() {
     const { operations: all } = content;
     const distinct = (key) => [...new Set(all.map((one) => one[key]))].sort();
-    const any = (key, title = (name) => name) => [["", "all"], ...distinct(key).map((name) => [name, title(name)])];
+    const any = (key, title = (name) => name) => [
+      ["", "all"],
+      ...distinct(key).map((name) => [name, title(name)]),
+    ];
     const set = (key) => (value) => {
       state[key] = value;
       filter();
@@ -52,8 +70,18 @@ function operations(section) {
         state.variant = Number(value);
         open();
       }),
-      choice("Region", any("region", (name) => regionOf.get(name)?.title ?? name), state.region, set("region")),
-      choice("Fleet", any("fleet", (name) => overview.fleets[name] ?? name), state.fleet, set("fleet")),
+      choice(
+        "Region",
+        any("region", (name) => regionOf.get(name)?.title ?? name),
+        state.region,
+        set("region"),
+      ),
+      choice(
+        "Fleet",
+        any("fleet", (name) => overview.fleets[name] ?? name),
+        state.fleet,
+        set("fleet"),
+      ),
       choice("Came to", any("fate"), state.fate, set("fate")),
       choice("Whose", WHOSE, state.whose, set("whose")),
       make("label", { className: "choice" }, make("span", { textContent: "Search" }), search),
@@ -90,7 +118,8 @@ function operations(section) {
       );
     }
     const left = seen().length;
-    found.textContent = left === rows.length ? count(left, "operation") : `${figure(left)} of ${figure(rows.length)}`;
+    found.textContent =
+      left === rows.length ? count(left, "operation") : `${figure(left)} of ${figure(rows.length)}`;
     const picked = rows.find((one) => one.operation.key === state.key);
     if (left && picked?.element.hidden) pick(seen()[0]);
   }
@@ -145,7 +174,12 @@ function operations(section) {
         "ol",
         { className: "story" },
         ...storyOf(operation, content).map(({ at, tone, text }) =>
-          make("li", { className: tone }, make("time", { textContent: clock(at, true) }), make("span", { textContent: text })),
+          make(
+            "li",
+            { className: tone },
+            make("time", { textContent: clock(at, true) }),
+            make("span", { textContent: text }),
+          ),
         ),
       ),
     );
@@ -156,7 +190,14 @@ function operations(section) {
     for (const code of told) {
       const { variant, operation } = code.dataset;
       const shower = button("show", async () => {
-        Object.assign(state, { region: "", fleet: "", fate: "", whose: "", text: "", key: operation });
+        Object.assign(state, {
+          region: "",
+          fleet: "",
+          fate: "",
+          whose: "",
+          text: "",
+          key: operation,
+        });
         state.variant = overview.variants.findIndex((one) => one.name === variant);
         search.value = "";
         await open();
@@ -192,13 +233,16 @@ function row(operation, index) {
 function outcome(operation) {
   if (operation.endedAt === null) return operation.fate;
   const took = operation.endedAt - operation.submittedAt;
-  return `${operation.fate} ${took < 60 || took >= 3600 ? span(took) : `${Math.round(took / 60)} min`}`;
+  const isInMinutes = took >= 60 && took < 3600;
+  return `${operation.fate} ${isInMinutes ? `${Math.round(took / 60)} min` : span(took)}`;
 }
 
 function facts(operation) {
   const inTime = operation.endedAt !== null && operation.endedAt <= operation.deadlineAt;
   return [
-    operation.endedAt === null ? operation.fate : `${operation.fate} after ${span(operation.endedAt - operation.submittedAt)}`,
+    operation.endedAt === null
+      ? operation.fate
+      : `${operation.fate} after ${span(operation.endedAt - operation.submittedAt)}`,
     operation.fate === "succeeded" ? (inTime ? "in time" : "late") : "",
     `deadline ${clock(operation.deadlineAt)}`,
     operation.isOwn ? "yours" : "",

@@ -7,8 +7,16 @@ function readings(section) {
   section.querySelector("figure").append(tip);
   for (const drawing of section.querySelectorAll("svg")) {
     const foot = drawing.viewBox.baseVal;
-    const [left, right] = [Number(drawing.dataset.left), foot.width - Number(drawing.dataset.right)];
-    const line = draw("line", { class: "moment", y1: 0, y2: foot.height - 34, visibility: "hidden" });
+    const [left, right] = [
+      Number(drawing.dataset.left),
+      foot.width - Number(drawing.dataset.right),
+    ];
+    const line = draw("line", {
+      class: "moment",
+      y1: 0,
+      y2: foot.height - 34,
+      visibility: "hidden",
+    });
     drawing.append(line);
     drawing.addEventListener("pointermove", async (event) => {
       const { series } = await load(index);
@@ -23,12 +31,14 @@ function readings(section) {
       if (!isOver) return;
       line.setAttribute("x1", x);
       line.setAttribute("x2", x);
-      tip.replaceChildren(...readingsAt(series, row).map((text) => make("div", { textContent: text })));
+      tip.replaceChildren(
+        ...readingsAt(series, row).map((text) => make("div", { textContent: text })),
+      );
       const edge = section.getBoundingClientRect();
       const isRight = event.clientX - edge.left > edge.width / 2;
       tip.style.left = isRight ? "" : `${event.clientX - edge.left + 14}px`;
       tip.style.right = isRight ? `${edge.right - event.clientX + 14}px` : "";
-      tip.style.top = `${event.clientY - section.querySelector("figure").getBoundingClientRect().top + 10}px`;
+      tip.style.top = `${event.clientY - tip.parentElement.getBoundingClientRect().top + 10}px`;
     });
     drawing.addEventListener("pointerleave", () => {
       tip.hidden = true;

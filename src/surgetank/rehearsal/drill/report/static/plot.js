@@ -1,4 +1,4 @@
-// Plots over time that zoom, drawn by uPlot: one panel is one quantity, a line is a region or a part.
+// Plots over time that zoom, drawn by uPlot: a panel is one quantity, a line a region or a part.
 
 const PANEL = { height: 84, head: 6, outages: 12, axis: 22, gutter: 46, right: 10 };
 /** Minutes over which counts are averaged: at night a replica sees two or three calls a minute. */
@@ -28,7 +28,11 @@ const PER_MINUTE = "a minute, mean of 5";
 const BY_REGION = [
   { title: "Backlog", unit: "operations that wait", of: (one) => one.backlog },
   { title: "Reads refused", unit: PER_MINUTE, of: (one) => averaged(one.reads_refused) },
-  { title: "Offered load", unit: `calls for tokens ${PER_MINUTE}`, of: (one) => averaged(one.tokens_offered) },
+  {
+    title: "Offered load",
+    unit: `calls for tokens ${PER_MINUTE}`,
+    of: (one) => averaged(one.tokens_offered),
+  },
   {
     title: "Goodput",
     unit: `tokens got ${PER_MINUTE}`,
@@ -51,10 +55,18 @@ const OF_SERVICE = {
       parts: [
         ["offered", "reads", (one) => averaged(one.tokens_offered)],
         ["served", "region-0", (one) => averaged(one.tokens_served)],
-        ["got in time", "region-5", (one) => averaged(difference(one.tokens_tried, one.tokens_failed))],
+        [
+          "got in time",
+          "region-5",
+          (one) => averaged(difference(one.tokens_tried, one.tokens_failed)),
+        ],
       ],
     },
-    { title: "Queue", unit: "seconds until a call would start", parts: [["queue", "region-1", (one) => one.queue_s]] },
+    {
+      title: "Queue",
+      unit: "seconds until a call would start",
+      parts: [["queue", "region-1", (one) => one.queue_s]],
+    },
     {
       title: "Live capacity",
       unit: "% of the nodes at the start, warm",
@@ -89,21 +101,30 @@ function panelsOf(content, look) {
         name: region.title,
         tone: region.tone,
         values: panel.of(regions[region.name]),
-        outages: panel.outages ? content.tokens[region.name] ?? [] : [],
+        outages: panel.outages ? (content.tokens[region.name] ?? []) : [],
       })),
     }));
   }
   const [service, region] = look.split("@");
   const panels = (OF_SERVICE[service] ?? []).map((panel) => ({
     ...panel,
-    lines: panel.parts.map(([name, tone, of]) => ({ name, tone, values: of(regions[region]), outages: [] })),
+    lines: panel.parts.map(([name, tone, of]) => ({
+      name,
+      tone,
+      values: of(regions[region]),
+      outages: [],
+    })),
   }));
   const governor = content.governors[look];
   if (governor) {
     const before = Array(governor.first).fill(null);
     const values = [...before, ...governor.rates.map((rate) => (rate === null ? null : 60 * rate))];
     const lines = [{ name: "pace", tone: "region-3", values, outages: [] }];
-    panels.push({ title: "Pace of the backlog", unit: "calls a minute that its governor allows", lines });
+    panels.push({
+      title: "Pace of the backlog",
+      unit: "calls a minute that its governor allows",
+      lines,
+    });
   }
   return panels;
 }

@@ -6,7 +6,8 @@ function timelines(section) {
   const whole = [overview.start, overview.end];
   const state = {
     shown: names.indexOf(overview.shown),
-    beside: section.ownerDocument.defaultView.innerWidth < 860 ? -1 : names.indexOf(overview.beside),
+    beside:
+      section.ownerDocument.defaultView.innerWidth < 860 ? -1 : names.indexOf(overview.beside),
     look: "",
     moment: null,
   };
@@ -21,11 +22,7 @@ function timelines(section) {
   let latest = 0;
 
   slider.addEventListener("input", () => pointAt(Number(slider.value)));
-  section.append(
-    make("p", { className: "muted", textContent: INTRODUCTION }),
-    toolbar,
-    columns,
-  );
+  section.append(make("p", { className: "muted", textContent: INTRODUCTION }), toolbar, columns);
   section.hidden = false;
   new ResizeObserver(fit).observe(columns);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", refresh);
@@ -46,7 +43,13 @@ function timelines(section) {
         state.look = value;
         refresh();
       }),
-      make("label", { className: "choice moment" }, make("span", { textContent: "Moment" }), slider, time),
+      make(
+        "label",
+        { className: "choice moment" },
+        make("span", { textContent: "Moment" }),
+        slider,
+        time,
+      ),
       make(
         "span",
         { className: "buttons" },
@@ -74,7 +77,9 @@ function timelines(section) {
     // All columns first: how many there are decides how wide they are.
     const elements = contents.map(() => make("div", { className: "column" }));
     columns.replaceChildren(...elements);
-    contents.forEach((content, index) => column(elements[index], content, chosen[index], listed[index]));
+    contents.forEach((content, index) =>
+      column(elements[index], content, chosen[index], listed[index]),
+    );
     const { at } = contents[0].series;
     if (!at.length) return;
     await settled();
@@ -90,7 +95,9 @@ function timelines(section) {
       make(
         "p",
         { className: "events" },
-        ...content.events.map((event) => button(`${clock(event.at)} ${event.title}`, () => pointAt(event.at))),
+        ...content.events.map((event) =>
+          button(`${clock(event.at)} ${event.title}`, () => pointAt(event.at)),
+        ),
       ),
     );
     listed.forEach((panel, row) => {
@@ -193,7 +200,7 @@ function timelines(section) {
   }
 }
 
-/** Waits until plots know their scales and sizes: uPlot sees to it once the present task is done. */
+/** Waits until plots know their scales and sizes: uPlot sees to it after the present task. */
 function settled() {
   return Promise.resolve();
 }
@@ -201,7 +208,8 @@ function settled() {
 /** Pixels below which a drag was a click. */
 const LEAST_DRAG = 4;
 const INTRODUCTION =
-  "Drag over a plot to zoom, double-click for all of it; the moment follows the mouse, or its slider. " +
+  "Drag over a plot to zoom, double-click for all of it; " +
+  "the moment follows the mouse, or its slider. " +
   "Both columns have one scale. Dotted lines: what the scenario scripts and operators did.";
 
 function button(text, onClick) {
@@ -256,7 +264,8 @@ function described(content, panel) {
   const lines = panel.lines.map((line) => {
     const most = line.values.reduce((one, value) => Math.max(one, value ?? 0), 0);
     if (!most) return `${line.name} nothing`;
-    return `${line.name} at most ${figure(most)} at ${clock(content.series.at[line.values.indexOf(most)])}`;
+    const at = content.series.at[line.values.indexOf(most)];
+    return `${line.name} at most ${figure(most)} at ${clock(at)}`;
   });
   return `${panel.title}, ${panel.unit}: ${lines.join(", ")}`;
 }

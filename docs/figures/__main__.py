@@ -1,0 +1,72 @@
+# ruff: noqa: INP001 - run from the root of the repository; part of no package
+"""Make anew what the documentation shows of runs: numbers, tables, drawings, transcripts.
+
+`python -m docs.figures` from the root of the repository plays for minutes, on every core. Names of
+groups make those alone; `--check` writes nothing and exits with 1 where something would change.
+"""
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from docs.figures import page, transcript
+from docs.figures.study import GROUPS
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs" / "figures"
+PAGES = [
+    ROOT / "docs" / "explanation" / name for name in ("limits.md", "model.md", "seat-and-share.md")
+]
+"""Where facts stand."""
+TUTORIAL = "tutorial"
+
+
+def main(arguments: Iterable[str] | None = None) -> int:
+    """Make what is asked for; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m docs.figures", description=__doc__)
+    known = [*GROUPS, TUTORIAL]
+    parser.add_argument("group", nargs="*", help=f"any of {', '.join(known)}; none: all")
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if not current")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / TUTORIAL / "first-drill.md")
+    words = parser.parse_args(None if arguments is None else list(arguments))
+    unknown = set(words.group) - set(known)
+    if unknown:
+        parser.error(f"no such group: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    made: dict[Path, str] = {}
+    facts: dict[str, Mapping[str, str]] = {}
+    groups = words.group or known
+    for name in groups:
+        if name in GROUPS:
+            found = GROUPS[name](os.cpu_count() or 1)
+            facts[name] = found.facts
+            made |= {FOLDER / file: drawn for file, drawn in found.drawings.items()}
+    if TUTORIAL in groups:
+        with TemporaryDirectory(prefix="surgetank-page-") as folder:
+            shown = words.page.read_text(encoding="utf-8")
+            made[words.page] = transcript.play(shown, root=ROOT, folder=Path(folder))
+    made |= {file: page.fill(file.read_text(encoding="utf-8"), facts) for file in PAGES}
+    return _check(made) if words.check else _write(made)
+
+
+def _check(made: Mapping[Path, str]) -> int:
+    changes: list[str] = []
+    for file, text in made.items():
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+        names = (str(file), f"{file}, made anew")
+        changes += difflib.unified_diff(before.split("\n"), text.split("\n"), *names, lineterm="")
+    sys.stdout.write("".join(f"{line}\n" for line in changes))
+    return 1 if changes else 0
+
+
+def _write(made: Mapping[Path, str]) -> int:
+    for file, text in made.items():
+        file.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,361 @@
+# ruff: noqa: INP001 - run from the root of the repository; part of no package
+"""Which runs the documentation quotes, and what it says of them: facts by name, and drawings.
+
+Every group plays what it needs, with seed 1 unless it says otherwise, and nothing else.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from docs.figures import plot
+
+from surgetank.app.wiring import quiet_logs
+from surgetank.rehearsal.drill.comparison import standings, tokens_s
+from surgetank.rehearsal.drill.markdown import code, table, text
+from surgetank.rehearsal.drill.metrics import milestone_at
+from surgetank.rehearsal.drill.play import Run
+from surgetank.rehearsal.drill.result import build_result
+from surgetank.rehearsal.drill.session import drill
+from surgetank.rehearsal.drill.sweep import read_sweep, sweep
+from surgetank.rehearsal.drill.wording import percent, seconds_of, span, time_of_day
+from surgetank.rehearsal.scenario.capacity import identity_policy
+from surgetank.rehearsal.scenario.fleet import busiest_tokens_per_s, machines_of
+from surgetank.rehearsal.scenario.reader import load, read
+from surgetank.rehearsal.scenario.scale import rescaled
+from surgetank.rehearsal.scenario.schema import Fleet, Readers, Scenario
+
+NAME = "azure-2026-02"
+REGION = "eastus"
+SHARES = "share=0.01,0.1,0.3,0.7,1.0"
+SEEDS = (1, 2, 3, 4, 5)
+REPLICAS = (0.5, 1.0, 2.0)
+BACKLOGS = ("nobody", "everybody-steps", "everybody-governor", "everybody-mirror")
+_MINUTES = 60.0
+
+
+class Made(NamedTuple):
+    """What a group gives."""
+
+    facts: Mapping[str, str]
+    """Text by name: a number, or lines of Markdown."""
+    drawings: Mapping[str, str]
+    """SVG by the name of its file."""
+
+
+def scenario_facts(_jobs: int) -> Made:
+    """Say what the scenario says, without playing it."""
+    scenario = load(NAME)
+    region = scenario.cloud.regions[REGION]
+    policy = identity_policy(scenario, region)
+    wanted = busiest_tokens_per_s(scenario, region)
+    assumed, figures = scenario.figure_counts()
+    hours = [one for one in scenario.timeline if one.is_of("nobody")]
+    return Made(
+        {
+            "script": _lines(
+                table(
+                    ("from", "what", "who says so", "if"),
+                    (
+                        [
+                            _clock(one.at.timestamp()),
+                            text(one.title),
+                            text(one.source or f"assumed: {one.assumed}"),
+                            code(one.when) if one.when else "always",
+                        ]
+                        for one in sorted(hours, key=lambda one: one.at)
+                    ),
+                )
+            ),
+            "demand": _lines(
+                table(
+                    ("fleet", "tokens a minute", "of all", "comes back after", "gives up after"),
+                    (_demand(one, scenario, wanted) for one in scenario.fleet),
+                )
+            ),
+            "capacity": f"{policy.rate_per_s * _MINUTES:.1f}",
+            "wanted": f"{wanted * _MINUTES:.1f}",
+            "occupied": f"{policy.occupied_s:.0f}",
+            "assumed": str(assumed),
+            "figures": str(figures),
+            "hours_assumed": str(sum(one.source is None for one in hours)),
+            "hours": str(len(hours)),
+        },
+        {},
+    )
+
+
+def _demand(fleet: Fleet, scenario: Scenario, wanted: float) -> list[str]:
+    rate = fleet.peak_per_s * scenario.cloud.regions[REGION].size
+    if not isinstance(fleet, Readers):
+        rate *= machines_of(fleet) * (fleet.tokens + scenario.cloud.reads.identity)
+    most = getattr(fleet, "retry_s_max", None)
+    pause = f"{fleet.retry_s / 60:g}" + (f" to {most / 60:g}" if most else "")
+    return [
+        text(fleet.title or fleet.name),
+        f"{rate * _MINUTES:.2f}",
+        percent(rate / wanted),
+        f"{pause} min",
+        span(fleet.patience_s),
+    ]
+
+
+def night(jobs: int) -> Made:
+    """Walk through the night of East US, with nobody acting and under the governor alone."""
+    scenario = load(NAME)
+    nobody = _play(scenario, ["nobody"], SEEDS, jobs)
+    governed = _play(scenario, ["everybody-governor"], [1], 1)[0]
+    run = nobody[0]
+    outage = max(run.outages.identity[REGION], key=lambda one: one.end_at - one.start_at)
+    rows = _rows(run, REGION)
+    repaired_at = next(at for at, _, region in run.acted if region == REGION)
+    storm = [row for row in rows if outage.start_at + 600 <= row.at <= _at("0304:10")]
+    offered, answered = (
+        sum(row.offered for row in storm) / len(storm),
+        sum(row.answered for row in storm) / len(storm),
+    )
+    capacity = identity_policy(scenario, scenario.cloud.regions[REGION]).rate_per_s * _MINUTES
+    facts = {
+        "walk": _walk(rows),
+        "milestones": _milestones(scenario, build_result(scenario, nobody)["milestones"]),
+        "start": _clock(outage.start_at),
+        "end": _clock(outage.end_at),
+        "down": span(outage.end_at - outage.start_at),
+        "repaired": _clock(repaired_at),
+        "backlog": str(max(row.backlog for row in rows if row.at <= repaired_at)),
+        "calm": f"{sum(row.offered for row in rows if row.at <= repaired_at) * 60 / (repaired_at - scenario.start.timestamp()):.1f}",
+        "offered": f"{offered:.0f}",
+        "answered": f"{answered:.1f}",
+        "answered_ratio": percent(answered / capacity),
+        "served_ratio": percent(sum(row.served for row in storm) / len(storm) / capacity),
+        "dark": str(sum(row.speed == 0 for row in storm)),
+        "storm": str(len(storm)),
+        "speed": percent(sum(row.speed for row in storm) / len(storm)),
+        "queue": f"{max(row.queue_s for row in storm):.0f}",
+        "off": _clock(next((at for at, title, _ in run.acted if "traffic off" in title), 0.0)),
+        "late": _before(scenario, nobody, "tokens back, East US"),
+        "runners": _back(scenario, nobody, "GitHub runners back"),
+        "creates": span(_number(run, "provisioning_outage_s")),
+        "governor_peak": f"{max(row.queue_s for row in _rows(governed, REGION)):.0f}",
+        "governor_down": span(tokens_s(governed.metrics)),
+        "governor_creates": span(_number(governed, "provisioning_outage_s")),
+    }
+    drawings = {
+        "collapse.svg": plot.collapse(run, governed, REGION),
+        "goodput.svg": plot.goodput(run, governed, REGION, capacity=capacity),
+    }
+    return Made(facts, drawings)
+
+
+class _Row(NamedTuple):
+    """One minute of a region, which ends at `at`."""
+
+    at: float
+    backlog: int
+    offered: int
+    answered: int
+    failed: int
+    served: int
+    queue_s: float
+    speed: float
+
+
+def _rows(run: Run, region: str) -> list[_Row]:
+    one = run.series.regions[region]
+    columns = zip(
+        run.series.at, one.backlog, one.tokens_offered, one.tokens_tried, one.tokens_failed,
+        one.tokens_served, one.queue_s, one.live_ratio, strict=True,
+    )  # fmt: skip
+    return [
+        _Row(at, backlog, offered, tried - failed, failed, served, queue_s, speed)
+        for at, backlog, offered, tried, failed, served, queue_s, speed in columns
+    ]
+
+
+def _walk(rows: Iterable[_Row]) -> str:
+    head = ("until", "calls", "answered", "failed", "queue", "speed of the nodes", "backlog")
+    cells = (
+        [
+            _clock(row.at),
+            str(row.offered),
+            str(row.answered),
+            str(row.failed),
+            f"{row.queue_s:.0f} s",
+            percent(row.speed),
+            str(row.backlog),
+        ]
+        for row in rows
+        if _at("0223:54") <= row.at <= _at("0300:12")
+    )
+    return _lines(table(head, cells))
+
+
+def _milestones(scenario: Scenario, rows: Sequence[Mapping[str, Any]]) -> str:
+    def cells(row: Mapping[str, Any]) -> list[str]:
+        said = [row["published"], *(one["published"] for one in row["also"])]
+        low, median, high = (
+            time_of_day(seconds_of(row[name]), scenario) for name in ("p5", "median", "p95")
+        )
+        here = median if low == high else f"{median} ({low} to {high})"
+        if row["kind"] == "scripted":
+            here = "as published"
+        published = ", ".join(time_of_day(seconds_of(one), scenario) for one in said)
+        return [text(row["name"]), published, here, row["kind"]]
+
+    return _lines(table(("what", "published", "here", "kind"), map(cells, rows)))
+
+
+def variants(jobs: int) -> Made:
+    """Play every variant once."""
+    scenario = load(NAME)
+    runs = _play(scenario, list(scenario.variants), [1], jobs)
+    rows = [row for row in standings(build_result(scenario, runs)) if not row.is_own]
+    cells = (
+        [
+            text(row.title),
+            span(row.blocked_s.median),
+            span(row.tokens_s.median),
+            percent(row.fresh_ratio.median),
+            percent(row.done_ratio.median if row.done_ratio else None),
+            percent(row.wasted_ratio.median if row.wasted_ratio else None),
+        ]
+        for row in rows
+    )
+    head = ("who acts", "creates blocked", "tokens down", "in time", "done", "wasted")
+    chosen = [run for name in BACKLOGS for run in runs if run.variant == name]
+    by_name = {run.variant: run for run in runs}
+    facts = {"table": _lines(table(head, cells))} | {
+        f"{name}.down": span(tokens_s(run.metrics)) for name, run in by_name.items()
+    }
+    facts |= {
+        f"{name}.done": percent(
+            _number(run, "operations_succeeded") / _number(run, "operations_submitted")
+        )
+        for name, run in by_name.items()
+    }
+    facts |= {
+        f"{name}.{key}": percent(_number(by_name[name], f"own_{key}_success_ratio"))
+        for name in ("nobody", "you-1pct")
+        for key in ("fresh", "token")
+    }
+    facts["own"] = f"{_number(by_name['nobody'], 'own_operations_submitted'):.0f}"
+    facts["all"] = f"{_number(by_name['nobody'], 'operations_submitted'):,.0f}"
+    return Made(facts, {"backlog.svg": plot.backlog(scenario, chosen)})
+
+
+def share(jobs: int) -> Made:
+    """Sweep the share of the load that has all safeguards."""
+    found = sweep(
+        read(NAME), read_sweep(SHARES), variants=(), seeds=[1], refine=0, jobs=jobs,
+        on_run=_ignore, prepare=quiet_logs,
+    )  # fmt: skip
+    points = [
+        (point["value"], found.result["variants"][point["variant"]]["seeds"]["1"]["metrics"])
+        for point in found.result["sweep"]["points"]
+    ]
+    cells = (
+        [
+            percent(value),
+            span(metrics["provisioning_outage_s"]),
+            span(tokens_s(metrics)),
+            percent(metrics["covered_fresh_success_ratio"]),
+            percent(metrics["others_fresh_success_ratio"]),
+            percent(metrics["operations_succeeded"] / metrics["operations_submitted"]),
+        ]
+        for value, metrics in points
+    )
+    head = ("share", "creates blocked", "tokens down", "covered, in time", "others, in time")
+    facts = {"table": _lines(table((*head, "done"), cells))}
+    still = max((value for value, metrics in points if tokens_s(metrics)), default=0.0)
+    gone = min((value for value, _ in points if value > still), default=1.0)
+    facts |= {"still": percent(still), "gone": percent(gone)}
+    at = dict(points)
+    facts |= {
+        f"{who}_{when}": percent(at[value][f"{who}_fresh_success_ratio"])
+        for when, value in (("still", still), ("gone", gone), ("least", points[0][0]))
+        for who in ("covered", "others")
+    }
+    return Made(facts, {"share.svg": plot.share(points)})
+
+
+def replica(_jobs: int) -> Made:
+    """Play the same night with half and twice the replica."""
+    scenario = load(NAME)
+    rows: list[list[str]] = []
+    for ratio in REPLICAS:
+        one = rescaled(scenario, ratio)
+        run = _play(one, ["nobody"], [1], 1)[0]
+        rows.append(
+            [
+                one.scale,
+                f"{one.cloud.identity.nodes}",
+                *(
+                    time_of_day(milestone_at(run.outages, f"identity_outage.{edge}"), one)
+                    for edge in (f"start@{REGION}", f"end@{REGION}")
+                ),
+                span(tokens_s(run.metrics)),
+                percent(_number(run, "fresh_success_ratio")),
+                f"{_number(run, 'retry_amplification'):.1f}",
+            ]
+        )
+    head = ("scale", "nodes", "tokens fail", "tokens back", "longest", "in time", "amplification")
+    return Made({"table": _lines(table(head, rows))}, {})
+
+
+def _play(scenario: Scenario, names: Sequence[str], seeds: Sequence[int], jobs: int) -> list[Run]:
+    return drill(
+        scenario, variants=names, seeds=seeds, jobs=jobs, on_run=_ignore, prepare=quiet_logs
+    )
+
+
+def _ignore(_run: Run) -> None:
+    """Nobody watches."""
+
+
+def _number(run: Run, metric: str) -> float:
+    value = run.metrics[metric]
+    assert isinstance(value, int | float), f"{metric} of {run.variant} was not measured"
+    return value
+
+
+def _errors_s(scenario: Scenario, runs: Sequence[Run], name: str) -> list[float | None]:
+    one = next(one for one in scenario.published if one.name == name)
+    found = (milestone_at(run.outages, one.measure) for run in runs)
+    return [None if at is None else at - one.at.timestamp() for at in found]
+
+
+def _before(scenario: Scenario, runs: Sequence[Run], name: str) -> str:
+    """How long before its published time a milestone came, from the least to the most."""
+    errors = [error for error in _errors_s(scenario, runs, name) if error is not None]
+    return f"{-max(errors) / 60:.0f} to {-min(errors) / 60:.0f} minutes"
+
+
+def _back(scenario: Scenario, runs: Sequence[Run], name: str) -> str:
+    count = sum(error is not None for error in _errors_s(scenario, runs, name))
+    return f"{count} of {len(runs)}"
+
+
+def _at(text: str) -> float:
+    """Read `DDHH:MM` of February 2026."""
+    return datetime.strptime(f"2026-02-{text}", "%Y-%m-%d%H:%M").replace(tzinfo=UTC).timestamp()
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M")
+
+
+def _lines(rows: Iterable[str]) -> str:
+    return "\n" + "\n".join(rows) + "\n"
+
+
+GROUPS: Mapping[str, Callable[[int], Made]] = MappingProxyType(
+    {
+        "scenario": scenario_facts,
+        "night": night,
+        "variants": variants,
+        "share": share,
+        "replica": replica,
+    }
+)
+"""By name; each takes the number of processes to play in."""

@@ -1,0 +1,75 @@
+# ruff: noqa: INP001 - run from the root of the repository; part of no package
+"""Pages whose commands are run: what a page says a command prints is what it printed.
+
+Blocks of `console` hold commands behind `$ ` and what they print; blocks of `diff` are changes to
+`mine.yaml`, made where the removed lines stand. All of a page happens in order, in one folder that
+looks like a fresh clone. Blocks of any other kind are for the reader alone.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+FILE = "mine.yaml"
+COMMAND_S_MAX = 300.0
+"""Longest run of one command, in seconds: a whole drill on a busy machine."""
+_BLOCK = re.compile(r"(?<=\n)```(console|diff)\n(.*?)```\n", re.DOTALL)
+
+
+def play(page: str, *, root: Path, folder: Path) -> str:
+    """Run all that a page shows, and give the page with what was printed.
+
+    Args:
+        page: Its Markdown.
+        root: The repository.
+        folder: Where commands run; empty.
+
+    Raises:
+        ValueError: A change does not fit `mine.yaml`, or a block has no command.
+        subprocess.TimeoutExpired: A command took longer than `COMMAND_S_MAX`.
+    """
+    (folder / "src").symlink_to(root / "src")
+
+    def do(block: re.Match[str]) -> str:
+        if block[1] == "diff":
+            _change(folder / FILE, block[2])
+            return block[0]
+        return f"```console\n{''.join(_printed(block[2], folder))}```\n"
+
+    return _BLOCK.sub(do, page)
+
+
+def _printed(block: str, folder: Path) -> Iterator[str]:
+    """Run the commands of a block, and give each with what it prints, both streams together."""
+    commands = [line for line in block.splitlines() if line.startswith("$ ")]
+    if not commands or not block.startswith("$ "):
+        raise ValueError(f"a block without a command first: {block!r}")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONUTF8": "1"}
+    for line in commands:
+        ended = subprocess.run(  # noqa: S603 - a command of our own page
+            ["/bin/bash", "-c", line.removeprefix("$ ")],
+            check=False,
+            cwd=folder,
+            env=environment,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=COMMAND_S_MAX,
+        )
+        yield f"{line}\n{ended.stdout}"
+
+
+def _change(file: Path, block: str) -> None:
+    lines = block.splitlines()
+    before, after = (
+        "".join(f"{line[1:]}\n" for line in lines if line[:1] in ("", " ", sign)) for sign in "-+"
+    )
+    text = file.read_text(encoding="utf-8")
+    if text.count(before) != 1:
+        raise ValueError(f"{file.name} has this {text.count(before)} times, not once:\n{before}")
+    file.write_text(text.replace(before, after), encoding="utf-8")
