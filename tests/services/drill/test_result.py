@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surgetank.core.errors import ConfigError
 from surgetank.rehearsal.drill.metrics import Metrics, Outages, milestone_at
 from surgetank.rehearsal.drill.outage import Outage
 from surgetank.rehearsal.drill.play import Run
@@ -124,11 +123,13 @@ def test_a_region_of_a_mapping_is_judged() -> None:
     assert (judged["met"], judged["observed"]) == (True, 7.0)
 
 
-@pytest.mark.parametrize(("metric", "region"), [("y", None), ("x", None), ("x", "westus")])
-def test_a_metric_that_does_not_exist_is_named(metric: str, region: str | None) -> None:
-    runs = [outcome(1, {"x": {"eastus": 7.0}})]
-    with pytest.raises(ConfigError, match=f"expect: {metric}"):
-        judge(scenario(expectation(metric, region=region, over="max", at_most=7)), runs)
+def test_a_milestone_that_did_not_come_about_is_neither_early_nor_late() -> None:
+    runs = [outcome(1, {"published_error_s": {"tokens fail": 60.0}})]
+    for name, is_met in (("tokens fail", True), ("tokens back", False)):
+        expected = expectation("published_error_s", of=name, over="max", at_most=600)
+        (found,) = judge(scenario(expected), runs)
+        assert (found["met"], found["observed"]) == (is_met, 60.0 if is_met else None)
+        assert found["text"].startswith(f"nobody: published_error_s@{name}, max")
 
 
 def test_a_variant_that_was_not_played_is_not_judged() -> None:

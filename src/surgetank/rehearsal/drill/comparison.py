@@ -98,8 +98,8 @@ def worst(scenario: Scenario, result: Mapping[str, Any]) -> tuple[str, int]:
         if failed is None:
             return tokens_s(metrics), metrics["provisioning_outage_s"]
         value = metrics[failed.metric]
-        if failed.region is not None:
-            value = value[failed.region]
+        if failed.key is not None:
+            value = value.get(failed.key)
         if value is None:
             return 1.0, 0.0
         return 0.0, value if failed.at_least is None else -value

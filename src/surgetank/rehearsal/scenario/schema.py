@@ -268,9 +268,11 @@ class Expectation(Part):
     """Met from here downwards; either this or `at_least`."""
 
     @model_validator(mode="after")
-    def _has_one_bound(self) -> "Expectation":
+    def _has_one_bound_and_one_key(self) -> "Expectation":
         if (self.at_least is None) is (self.at_most is None):
             raise ValueError("write either `at_least` or `at_most`")
+        if self.region is not None and self.of is not None:
+            raise ValueError("write either `region` or `of`")
         return self
 
     @property
@@ -378,6 +380,8 @@ class Scenario(Part):
     def _check_metric(self, one: Expectation) -> None:
         check_known("metric", [one.metric], METRICS)
         kind = METRICS[one.metric]
+        if kind is Key.INSTANT:
+            raise ValueError(f"{one.metric} is for plots: expect another metric")
         known = {
             Key.NONE: [None],
             Key.REGION: self.cloud.regions,
@@ -385,13 +389,11 @@ class Scenario(Part):
             Key.READERS: [fleet.name for fleet in self.fleet if isinstance(fleet, Readers)],
             Key.WAY: [*Reads.model_fields, ANONYMOUS],
             Key.MILESTONE: [milestone.name for milestone in self.published],
-            Key.INSTANT: [],
         }[kind]
         if (one.region is not None) is not (kind is Key.REGION) or one.key not in known:
             word = "region" if kind is Key.REGION else "of"
-            wanted = (
-                "no key" if kind is Key.NONE else f"`{word}`: one of {', '.join(map(str, known))}"
-            )
+            named = ", ".join(map(str, known)) or "none in this scenario"
+            wanted = "no key" if kind is Key.NONE else f"`{word}`: one of {named}"
             raise ValueError(f"{one.metric} needs {wanted}, not {one.key!r}")
 
     @property
