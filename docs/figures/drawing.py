@@ -16,6 +16,7 @@ WIDTH = 760.0
 _LEFT, _RIGHT, _PAD = 52.0, 16.0, 10.0
 _LINE = 18.0
 """Height of a line of text."""
+_DOT = 3.5
 _LETTER = 6.6
 """Width of a letter at 12 px, about."""
 
@@ -80,7 +81,7 @@ def over_time(
     events: Sequence[Mark] = (),
     height: float = 130.0,
 ) -> str:
-    """Draw panels below one another, over the hours of `span`, with events across."""
+    """Draw panels below one another, over the hours of `span`, with `events` in order across."""
     tones = {line.name: line.tone for panel in panels for line in panel.lines}
     legend, y = _legend(tones), _PAD + _LINE
     y += 4 + _LINE * len(events)
@@ -92,7 +93,10 @@ def over_time(
         y += height + _PAD
     frame = _Frame(*span, 1.0, begin, y - begin - _PAD)
     parts += _hours(frame)
-    parts += [part for index, one in enumerate(events) for part in _event(frame, one, index)]
+    # The last event is written lowest, so that no line of one meets the words of another.
+    parts += [
+        part for tier, one in enumerate(reversed(events)) for part in _event(frame, one, tier)
+    ]
     return _svg(title, description, y + _LINE + 4, [*legend, *parts])
 
 
@@ -108,10 +112,11 @@ def scatter(
 ) -> str:
     """Draw points; `x` and `y` say how far each axis goes, and what it is."""
     tones = {one.name: one.tone for one in clouds}
+    legend = _legend(tones, are_dots=True)
     top = _PAD + 2 * _LINE + 4
     frame = _Frame(0.0, x.value, y.value, top, 250.0)
     foot = frame.y + frame.height
-    parts = [*_legend(tones), _text(y.words, _LEFT, top - 6), *_scale(frame, step)]
+    parts = [*legend, _text(y.words, _LEFT, top - 6), *_scale(frame, step)]
     ticks = [number * step for number in range(int(x.value / step) + 1)]
     parts += [
         _text(f"{tick:g}", frame.at(tick, 0)[0], foot + 15, anchor="middle") for tick in ticks
@@ -119,8 +124,8 @@ def scatter(
     parts.append(_text(x.words, WIDTH - _RIGHT, foot + 32, anchor="end"))
     parts += _across(frame, across)
     parts += [
-        tag("circle", class_=f"dot {one.tone}", cx=round(cx, 1), cy=round(cy, 1), r=radius)
-        for one, radius in zip(clouds, (4.0, 3.0, 3.0, 3.0), strict=False)
+        tag("circle", class_=f"dot {one.tone}", cx=round(cx, 1), cy=round(cy, 1), r=_DOT)
+        for one in clouds
         for cx, cy in (frame.at(*point) for point in one.points)
     ]
     return _svg(title, description, foot + 42, parts)
@@ -197,27 +202,27 @@ def _hours(frame: _Frame) -> Iterable[Markup]:
         hour += 1
 
 
-def _event(frame: _Frame, event: Mark, index: int) -> Iterable[Markup]:
+def _event(frame: _Frame, event: Mark, tier: int) -> Iterable[Markup]:
     x, _ = frame.at(event.value, 0)
-    y = frame.y - 4 - _LINE * index
+    y = frame.y - 4 - _LINE * tier
     foot = frame.y + frame.height
     is_right = x + _LETTER * len(event.words) > WIDTH - _RIGHT
     yield tag("line", class_="across", x1=x, x2=x, y1=y - 10, y2=foot)
     yield _text(event.words, x - 4 if is_right else x + 4, y, anchor="end" if is_right else "start")
 
 
-def _legend(tones: dict[str, str]) -> list[Markup]:
+def _legend(tones: dict[str, str], *, are_dots: bool = False) -> list[Markup]:
     parts: list[Markup] = []
-    x = _LEFT
+    x, y = _LEFT, _PAD + 8
     for name, tone in tones.items():
-        y = _PAD + 8
-        dash = TONES[tone] or None
-        end = x + 30
-        parts.append(
-            tag("line", class_=f"line {tone}", x1=x, x2=end, y1=y, y2=y, stroke_dasharray=dash)
-        )
+        end = x + (2 * _DOT if are_dots else 30)
+        if are_dots:
+            parts.append(tag("circle", class_=f"dot {tone}", cx=x + _DOT, cy=y, r=_DOT))
+        else:
+            look = {"class_": f"line {tone}", "stroke_dasharray": TONES[tone] or None}
+            parts.append(tag("line", x1=x, x2=end, y1=y, y2=y, **look))
         parts.append(_text(name, end + 6, y + 4))
-        x = end + 6 + _LETTER * len(name) + 22
+        x = end + 6 + _LETTER * len(name) + 16
     return parts
 
 

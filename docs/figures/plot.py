@@ -21,10 +21,9 @@ _TONES = {
     "everybody-governor": "blue",
     "everybody-mirror": "good",
 }
-_TIMEOUT_S = 30.0
 
 
-def collapse(nobody: Run, governed: Run, region: str) -> str:
+def collapse(scenario: Scenario, nobody: Run, governed: Run, region: str) -> str:
     """Draw the queue and the speed of a region's token service, with and without the governor."""
     span_at = (_at(2, 23, 30), _at(3, 6, 30))
 
@@ -35,20 +34,22 @@ def collapse(nobody: Run, governed: Run, region: str) -> str:
         ]
 
     queue, speed = lines("queue_s"), lines("live_ratio")
-    most = max(value for line in queue for _, value in line.points)
+    most, calm = (max(value for _, value in line.points) for line in queue)
+    least = min(value for _, value in speed[0].points)
     events = [Mark(at, f"{_clock(at)} {title}") for at, title, one in nobody.acted if one == region]
+    timeout_s = scenario.cloud.client_timeout_s
     return over_time(
         "The token service of East US, with nobody acting and under the governor",
-        "Means of five minutes, UTC. Without a governor the queue passes the clients' time-out "
-        f"within minutes of the repair and reaches {most:.0f} s, the nodes' speed falls below a "
-        "third and stays there until traffic is taken off; under the governor neither happens.",
+        f"Means of five minutes, UTC. With nobody acting the queue reaches {most:.0f} s and the "
+        f"nodes fall to {percent(least)} of their speed, until traffic is taken off; under the "
+        f"governor the queue reaches {calm:.0f} s.",
         [
             Panel(
                 "seconds until a call that arrives would start",
                 _ceiling(most, 30.0),
                 30.0,
                 queue,
-                [Mark(_TIMEOUT_S, "clients give up after 30 s")],
+                [Mark(timeout_s, f"clients give up after {timeout_s:g} s")],
             ),
             Panel("speed of the nodes, 1 is all that were there at the start", 1.6, 0.5, speed),
         ],
@@ -59,8 +60,9 @@ def collapse(nobody: Run, governed: Run, region: str) -> str:
 
 def goodput(nobody: Run, governed: Run, region: str, *, capacity: float) -> str:
     """Draw what a region's token service was asked against what it answered in time."""
-    began = nobody.outages.identity[region][0].start_at
+    began = nobody.outages.identity[region][0].start_at // _BIN_S * _BIN_S
     off = next((at for at, title, _ in nobody.acted if "traffic off" in title), began)
+    end = nobody.series.at[-1]
 
     def points(run: Run, low: float, high: float) -> list[tuple[float, float]]:
         one = run.series.regions[region]
@@ -72,20 +74,21 @@ def goodput(nobody: Run, governed: Run, region: str, *, capacity: float) -> str:
         given = dict(_means(run, answered, (low, high)))
         return [(x, given[at]) for at, x in asked]
 
-    end = nobody.series.at[-1]
+    storm = points(nobody, began, off)
     clouds = [
         Line("governor, all night", "blue", points(governed, 0.0, end)),
         Line("nobody, before", "muted", points(nobody, 0.0, began)),
-        Line("nobody, until 04:20", "orange", points(nobody, began, off)),
+        Line(f"nobody, until {_clock(off)}", "orange", storm),
         Line("nobody, the ramp and after", "good", points(nobody, off, end)),
     ]
     most = max(x for cloud in clouds for x, _ in cloud.points)
     high = max(capacity * 1.15, *(y for cloud in clouds for _, y in cloud.points))
+    asked, given = (sum(point[axis] for point in storm) / len(storm) for axis in (0, 1))
     return scatter(
         "What the token service of East US was asked, and what it answered in time",
         "Each point is the mean of five minutes. Before the repair and under the governor, what is "
-        f"asked is answered. In the storm five times the capacity of {capacity:.0f} calls a minute "
-        "is asked and next to nothing is answered in time.",
+        f"asked is answered. In the storm {asked:.0f} calls a minute arrive, {given:.1f} are "
+        f"answered in time, and the nodes could do {capacity:.0f} if they were warm.",
         clouds,
         x=Mark(_ceiling(most, 10.0), "calls that arrive, a minute"),
         y=Mark(_ceiling(high, 5.0), "answered in time, a minute"),

@@ -28,7 +28,7 @@ from surgetank.rehearsal.scenario.schema import Fleet, Readers, Scenario
 
 NAME = "azure-2026-02"
 REGION = "eastus"
-SHARES = "share=0.01,0.1,0.3,0.7,1.0"
+SHARES = "share=0.01,0.1,0.3,0.5,0.7,1.0"
 SEEDS = (1, 2, 3, 4, 5)
 REPLICAS = (0.5, 1.0, 2.0)
 BACKLOGS = ("nobody", "everybody-steps", "everybody-governor", "everybody-mirror")
@@ -123,7 +123,7 @@ def night(jobs: int) -> Made:
         "end": _clock(outage.end_at),
         "down": span(outage.end_at - outage.start_at),
         "repaired": _clock(repaired_at),
-        "backlog": str(max(row.backlog for row in rows if row.at <= repaired_at)),
+        "backlog": str([row.backlog for row in rows if row.at <= repaired_at][-1]),
         "calm": f"{sum(row.offered for row in rows if row.at <= repaired_at) * 60 / (repaired_at - scenario.start.timestamp()):.1f}",
         "offered": f"{offered:.0f}",
         "answered": f"{answered:.1f}",
@@ -142,7 +142,7 @@ def night(jobs: int) -> Made:
         "governor_creates": span(_number(governed, "provisioning_outage_s")),
     }
     drawings = {
-        "collapse.svg": plot.collapse(run, governed, REGION),
+        "collapse.svg": plot.collapse(scenario, run, governed, REGION),
         "goodput.svg": plot.goodput(run, governed, REGION, capacity=capacity),
     }
     return Made(facts, drawings)

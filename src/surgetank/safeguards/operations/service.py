@@ -137,8 +137,8 @@ class Operations:
         if before is None or after is None:
             return False
         (is_saved,) = await self._store.save([Change(before, after)])
-        if is_saved and self._watch is not None:
-            self._watch(after)
+        if is_saved:
+            self._tell_of_end(before, after)
         return is_saved
 
     async def counts(self, lane: Lane | None = None) -> dict[OperationState, int]:
@@ -248,8 +248,8 @@ class Operations:
             changes = [Change(each, expire(each, now=now)) for each in late.records]
             saved = await self._store.save(changes)
             for change, is_saved in zip(changes, saved, strict=True):
-                if is_saved and self._watch is not None:
-                    self._watch(change.after)
+                if is_saved:
+                    self._tell_of_end(change.before, change.after)
             self._log.info("operations.expired", operations=len(late.records))
         if late.next_at is not None:
             self._deadline_at = min(self._deadline_at, late.next_at)
@@ -271,12 +271,13 @@ class Operations:
             Change(each, recover(each, now=now, policy=self._policy), due_by=now) for each in lapsed
         ]
         saved = await self._store.save(changes)
-        for (_, after, _), is_saved in zip(changes, saved, strict=True):
+        for (before, after, _), is_saved in zip(changes, saved, strict=True):
             if is_saved:
                 self._log.warning(
                     "operation.recovered", operation_id=after.id, state=after.state.value
                 )
                 self._note(after)
+                self._tell_of_end(before, after)
 
     async def _begin(self, now: float) -> None:
         """Begin what is due, longest due first within a lane."""
@@ -347,6 +348,7 @@ class Operations:
             record = advance.record._replace(fence=flight.record.fence + 1)
             if advance.position is None:
                 self._note(record)
+                self._tell_of_end(flight.record, record)
                 continue
             flight.record, flight.position = record, advance.position
             flight.lease_until = record.run_at
@@ -376,6 +378,12 @@ class Operations:
         if self._is_full:
             self._is_full = False
             self._wake.set()
+
+    def _tell_of_end(self, before: Record, after: Record) -> None:
+        """Tell whoever watches of an operation that ended while no call of it was under way."""
+        is_end = before.finished_at is None and after.finished_at is not None
+        if is_end and self._watch is not None:
+            self._watch(after)
 
     def _note(self, record: Record) -> None:
         """Remember when an operation that nobody holds is due."""
