@@ -15,7 +15,7 @@ SHELL       := /bin/bash
 .DEFAULT_GOAL := help
 
 BIN     := $(VENV)/bin
-CODE    := $(wildcard src tests bench hatch_build.py)
+CODE    := $(wildcard src tests bench docs hatch_build.py)
 # Directories too, so that a file that went away also makes a new wheel.
 SOURCES := $(shell find src -not -name '*.pyc' -not -name __pycache__)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -54,13 +54,25 @@ drill: setup ## Replay the Azure outage of February 2026; writes azure-2026-02.h
 	$(BIN)/surgetank drill azure-2026-02 --seed 1 --report azure-2026-02.html $(ARGS)
 
 .PHONY: check
-check: setup ## What CI checks without running: format, lint, types, imports, locks
+check: setup ## What CI checks without running: format, lint, types, imports, locks, documentation
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy $(CODE)
 	$(BIN)/pyright --pythonpath $(BIN)/python $(CODE)
 	PYTHONPATH=src $(BIN)/lint-imports
 	@! grep -nE '://|^-|@ ' requirements/*.lock || { echo 'A lock holds names, versions and hashes only.' >&2; exit 1; }
+	@$(MAKE) --no-print-directory docs
+
+# Examples first; the second builder takes over what the first has read.
+.PHONY: docs
+docs: setup ## Build the documentation into $(VENV)/docs, warnings as errors, and run its examples
+	$(BIN)/sphinx-build -q -W --keep-going -b doctest -d $(VENV)/docs/read docs $(VENV)/docs/examples
+	$(BIN)/sphinx-build -q -W --keep-going -b html -d $(VENV)/docs/read docs $(VENV)/docs/html
+	@echo 'The documentation: $(VENV)/docs/html/index.html'
+
+.PHONY: figures
+figures: setup ## Play anew what the documentation shows: drawings, numbers, transcripts; minutes
+	$(BIN)/python -m docs.figures $(ARGS)
 
 .PHONY: browser
 browser: $(VENV)/.packages ## Install Debian's Chromium, as root and where it is missing, for the tests of reports
@@ -100,4 +112,4 @@ lock: $(VENV)/.uv ## Write requirements/*.lock from pyproject.toml; UPGRADE=1 ta
 .PHONY: clean
 clean: ## Remove what these targets made, the environment too
 	rm -rf $(VENV) src/surgetank/rehearsal/drill/report/vendor .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache dist
-	find src tests $(wildcard bench) -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests docs $(wildcard bench) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,12 +8,13 @@ author = "the Surgetank authors"
 release = metadata.version("surgetank")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.doctest", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "examples"]
+exclude_patterns = ["examples"]
 needs_sphinx = "8.2"
 
 html_theme = "furo"
 html_title = "Surgetank"
 html_copy_source = False
+html_show_copyright = False
 html_show_sphinx = False
 
 # Tables of reference pages link to the parts below them.

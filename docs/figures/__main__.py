@@ -36,20 +36,20 @@ def main(arguments: Iterable[str] | None = None) -> int:
     unknown = set(words.group) - set(known)
     if unknown:
         parser.error(f"no such group: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    made: dict[Path, str] = {}
-    facts: dict[str, Mapping[str, str]] = {}
-    groups = words.group or known
-    for name in groups:
-        if name in GROUPS:
-            found = GROUPS[name](os.cpu_count() or 1)
-            facts[name] = found.facts
-            made |= {FOLDER / file: drawn for file, drawn in found.drawings.items()}
-    if TUTORIAL in groups:
+    put = _check if words.check else _write
+    return max([put(_made(name, words.page)) for name in words.group or known])
+
+
+def _made(name: str, tutorial: Path) -> dict[Path, str]:
+    """Make one group: texts by the file that each belongs in."""
+    if name == TUTORIAL:
         with TemporaryDirectory(prefix="surgetank-page-") as folder:
-            shown = words.page.read_text(encoding="utf-8")
-            made[words.page] = transcript.play(shown, root=ROOT, folder=Path(folder))
-    made |= {file: page.fill(file.read_text(encoding="utf-8"), facts) for file in PAGES}
-    return _check(made) if words.check else _write(made)
+            shown = tutorial.read_text(encoding="utf-8")
+            return {tutorial: transcript.play(shown, root=ROOT, folder=Path(folder))}
+    found = GROUPS[name](os.cpu_count() or 1)
+    made = {FOLDER / file: drawn for file, drawn in found.drawings.items()}
+    facts = {name: found.facts}
+    return made | {file: page.fill(file.read_text(encoding="utf-8"), facts) for file in PAGES}
 
 
 def _check(made: Mapping[Path, str]) -> int:

@@ -145,7 +145,8 @@ def bars(
     top = _PAD + 2 * _LINE + 4
     frame = _Frame(0.0, float(len(groups)), y.value, top + _LINE, 170.0)
     foot = frame.y + frame.height
-    parts = [*_legend(tones), _text(y.words, _LEFT, top - 6), *_scale(frame, step)]
+    parts = [*_legend(tones, are_dots=True), _text(y.words, _LEFT, top - 6)]
+    parts += _scale(frame, step)
     width = 0.7 / max(1, len(names))
     for index, (words, some) in enumerate(groups):
         for place, (name, said, value) in enumerate(some):

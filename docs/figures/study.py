@@ -6,20 +6,21 @@ Every group plays what it needs, with seed 1 unless it says otherwise, and nothi
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from statistics import fmean
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from docs.figures import plot
 
 from surgetank.app.wiring import quiet_logs
-from surgetank.rehearsal.drill.comparison import standings, tokens_s
+from surgetank.rehearsal.drill.comparison import done_ratio, standings, tokens_s
 from surgetank.rehearsal.drill.markdown import code, table, text
 from surgetank.rehearsal.drill.metrics import milestone_at
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.result import build_result
 from surgetank.rehearsal.drill.session import drill
 from surgetank.rehearsal.drill.sweep import read_sweep, sweep
-from surgetank.rehearsal.drill.wording import percent, seconds_of, span, time_of_day
+from surgetank.rehearsal.drill.wording import percent, plain, seconds_of, span, time_of_day
 from surgetank.rehearsal.scenario.capacity import identity_policy
 from surgetank.rehearsal.scenario.fleet import busiest_tokens_per_s, machines_of
 from surgetank.rehearsal.scenario.reader import load, read
@@ -33,6 +34,10 @@ SEEDS = (1, 2, 3, 4, 5)
 REPLICAS = (0.5, 1.0, 2.0)
 BACKLOGS = ("nobody", "everybody-steps", "everybody-governor", "everybody-mirror")
 _MINUTES = 60.0
+_WALK_S = (-180.0, 900.0)
+"""From the repair of the region: what the walk shows by the minute."""
+_SETTLED_S = 600.0
+"""After so much of an outage its storm is taken as even."""
 
 
 class Made(NamedTuple):
@@ -77,6 +82,9 @@ def scenario_facts(_jobs: int) -> Made:
             "capacity": f"{policy.rate_per_s * _MINUTES:.1f}",
             "wanted": f"{wanted * _MINUTES:.1f}",
             "occupied": f"{policy.occupied_s:.0f}",
+            **{
+                f"figure.{name}": _figure(name, one.value) for name, one in scenario.figures.items()
+            },
             "assumed": str(assumed),
             "figures": str(figures),
             "hours_assumed": str(sum(one.source is None for one in hours)),
@@ -84,6 +92,10 @@ def scenario_facts(_jobs: int) -> Made:
         },
         {},
     )
+
+
+def _figure(name: str, value: float) -> str:
+    return percent(value) if name.endswith("_ratio") else plain(value)
 
 
 def _demand(fleet: Fleet, scenario: Scenario, wanted: float) -> list[str]:
@@ -106,46 +118,45 @@ def night(jobs: int) -> Made:
     scenario = load(NAME)
     nobody = _play(scenario, ["nobody"], SEEDS, jobs)
     governed = _play(scenario, ["everybody-governor"], [1], 1)[0]
-    run = nobody[0]
-    outage = max(run.outages.identity[REGION], key=lambda one: one.end_at - one.start_at)
-    rows = _rows(run, REGION)
-    repaired_at = next(at for at, _, region in run.acted if region == REGION)
-    storm = [row for row in rows if outage.start_at + 600 <= row.at <= _at("0304:10")]
-    offered, answered = (
-        sum(row.offered for row in storm) / len(storm),
-        sum(row.answered for row in storm) / len(storm),
-    )
-    capacity = identity_policy(scenario, scenario.cloud.regions[REGION]).rate_per_s * _MINUTES
+    region = scenario.cloud.regions[REGION]
+    capacity = identity_policy(scenario, region).rate_per_s * _MINUTES
+    drawings = {
+        "collapse.svg": plot.collapse(scenario, nobody[0], governed, REGION),
+        "goodput.svg": plot.goodput(nobody[0], governed, REGION, capacity=capacity),
+    }
     facts = {
-        "walk": _walk(rows),
+        **_hours(nobody[0], capacity=capacity),
         "milestones": _milestones(scenario, build_result(scenario, nobody)["milestones"]),
-        "start": _clock(outage.start_at),
-        "end": _clock(outage.end_at),
-        "down": span(outage.end_at - outage.start_at),
-        "repaired": _clock(repaired_at),
-        "backlog": str([row.backlog for row in rows if row.at <= repaired_at][-1]),
-        "calm": f"{sum(row.offered for row in rows if row.at <= repaired_at) * 60 / (repaired_at - scenario.start.timestamp()):.1f}",
-        "offered": f"{offered:.0f}",
-        "answered": f"{answered:.1f}",
-        "answered_ratio": percent(answered / capacity),
-        "served_ratio": percent(sum(row.served for row in storm) / len(storm) / capacity),
-        "dark": str(sum(row.speed == 0 for row in storm)),
-        "storm": str(len(storm)),
-        "speed": percent(sum(row.speed for row in storm) / len(storm)),
-        "queue": f"{max(row.queue_s for row in storm):.0f}",
-        "off": _clock(next((at for at, title, _ in run.acted if "traffic off" in title), 0.0)),
         "late": _before(scenario, nobody, "tokens back, East US"),
         "runners": _back(scenario, nobody, "GitHub runners back"),
-        "creates": span(_number(run, "provisioning_outage_s")),
         "governor_peak": f"{max(row.queue_s for row in _rows(governed, REGION)):.0f}",
-        "governor_down": span(tokens_s(governed.metrics)),
-        "governor_creates": span(_number(governed, "provisioning_outage_s")),
-    }
-    drawings = {
-        "collapse.svg": plot.collapse(scenario, run, governed, REGION),
-        "goodput.svg": plot.goodput(run, governed, REGION, capacity=capacity),
     }
     return Made(facts, drawings)
+
+
+def _hours(run: Run, *, capacity: float) -> dict[str, str]:
+    """Say what happened when in the night of one run."""
+    rows = _rows(run, REGION)
+    outage = max(run.outages.identity[REGION], key=lambda one: one.end_at - one.start_at)
+    repaired_at = next(at for at, _, region in run.acted if region == REGION)
+    off_at = next((at for at, title, _ in run.acted if "traffic off" in title), outage.end_at)
+    calm = [row for row in rows if row.at <= repaired_at]
+    storm = [row for row in rows if outage.start_at + _SETTLED_S <= row.at <= off_at]
+    answered = fmean(row.answered for row in storm)
+    low, high = _WALK_S
+    return {
+        "walk": _walk(row for row in rows if low <= row.at - repaired_at <= high),
+        "creates_fail": _clock(run.outages.provisioning[0].start_at),
+        "calm": f"{fmean(row.offered for row in calm):.1f}",
+        "backlog": str(calm[-1].backlog),
+        "repaired": _clock(repaired_at),
+        "offered": f"{fmean(row.offered for row in storm):.0f}",
+        "answered": f"{answered:.1f}",
+        "answered_ratio": percent(answered / capacity),
+        "off": _clock(off_at),
+        "end": _clock(outage.end_at),
+        "down": span(outage.end_at - outage.start_at),
+    }
 
 
 class _Row(NamedTuple):
@@ -156,7 +167,6 @@ class _Row(NamedTuple):
     offered: int
     answered: int
     failed: int
-    served: int
     queue_s: float
     speed: float
 
@@ -165,11 +175,11 @@ def _rows(run: Run, region: str) -> list[_Row]:
     one = run.series.regions[region]
     columns = zip(
         run.series.at, one.backlog, one.tokens_offered, one.tokens_tried, one.tokens_failed,
-        one.tokens_served, one.queue_s, one.live_ratio, strict=True,
+        one.queue_s, one.live_ratio, strict=True,
     )  # fmt: skip
     return [
-        _Row(at, backlog, offered, tried - failed, failed, served, queue_s, speed)
-        for at, backlog, offered, tried, failed, served, queue_s, speed in columns
+        _Row(at, backlog, offered, tried - failed, failed, queue_s, speed)
+        for at, backlog, offered, tried, failed, queue_s, speed in columns
     ]
 
 
@@ -186,7 +196,6 @@ def _walk(rows: Iterable[_Row]) -> str:
             str(row.backlog),
         ]
         for row in rows
-        if _at("0223:54") <= row.at <= _at("0300:12")
     )
     return _lines(table(head, cells))
 
@@ -228,12 +237,7 @@ def variants(jobs: int) -> Made:
     facts = {"table": _lines(table(head, cells))} | {
         f"{name}.down": span(tokens_s(run.metrics)) for name, run in by_name.items()
     }
-    facts |= {
-        f"{name}.done": percent(
-            _number(run, "operations_succeeded") / _number(run, "operations_submitted")
-        )
-        for name, run in by_name.items()
-    }
+    facts |= {f"{name}.done": percent(done_ratio(run.metrics)) for name, run in by_name.items()}
     facts |= {
         f"{name}.{key}": percent(_number(by_name[name], f"own_{key}_success_ratio"))
         for name in ("nobody", "you-1pct")
@@ -261,7 +265,7 @@ def share(jobs: int) -> Made:
             span(tokens_s(metrics)),
             percent(metrics["covered_fresh_success_ratio"]),
             percent(metrics["others_fresh_success_ratio"]),
-            percent(metrics["operations_succeeded"] / metrics["operations_submitted"]),
+            percent(done_ratio(metrics)),
         ]
         for value, metrics in points
     )
@@ -336,17 +340,12 @@ def _back(scenario: Scenario, runs: Sequence[Run], name: str) -> str:
     return f"{count} of {len(runs)}"
 
 
-def _at(text: str) -> float:
-    """Read `DDHH:MM` of February 2026."""
-    return datetime.strptime(f"2026-02-{text}", "%Y-%m-%d%H:%M").replace(tzinfo=UTC).timestamp()
-
-
 def _clock(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M")
 
 
 def _lines(rows: Iterable[str]) -> str:
-    return "\n" + "\n".join(rows) + "\n"
+    return "\n\n" + "\n".join(rows) + "\n\n"
 
 
 GROUPS: Mapping[str, Callable[[int], Made]] = MappingProxyType(

@@ -118,7 +118,7 @@ def let_in(limit: RateLimit, arrivals: list[float], *, chance: float = 0.0) -> l
     return came_in
 
 
-@given(LIMITS, st.lists(st.floats(0.0, 30.0), min_size=1, max_size=60))
+@given(LIMITS, st.lists(st.just(0.0) | st.floats(0.0, 30.0), min_size=1, max_size=60))
 def test_a_limit_lets_in_its_burst_and_its_rate_over_any_span_and_no_more(
     limit: RateLimit, gaps_s: list[float]
 ) -> None:
@@ -168,6 +168,11 @@ def test_after_quiet_a_limit_lets_in_a_whole_burst_and_then_keeps_its_rate() -> 
     busy = [100.0 + second / 10 for second in range(1, 21)]
     assert let_in(limit, quiet) == [100.0] * 3
     assert let_in(limit, [*quiet, *busy]) == [100.0] * 3 + [100.5, 101.0, 101.5, 102.0]
+
+
+def test_however_long_it_was_quiet_no_more_than_a_burst_comes_at_once() -> None:
+    limit = RateLimit(rate_per_s=2.0, burst=3.0)
+    assert let_in(limit, [100.0] * 5 + [9_000.0] * 5) == [100.0] * 3 + [9_000.0] * 3
 
 
 def test_being_refused_costs_nothing() -> None:

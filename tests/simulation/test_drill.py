@@ -17,6 +17,7 @@ import pytest
 
 from surgetank.app.wiring import quiet_logs
 from surgetank.rehearsal.drill import terminal
+from surgetank.rehearsal.drill.ledger import Fate
 from surgetank.rehearsal.drill.play import Run, play
 from surgetank.rehearsal.drill.result import build_result
 from surgetank.rehearsal.drill.session import drill
@@ -74,8 +75,7 @@ def test_nothing_is_lost_done_twice_or_left_out_of_the_count(
     assert number(run, "operations_lost") == 0
     assert number(run, "operations_duplicated") == 0
     assert number(run, "operations_unknown") == 0
-    fates = ("succeeded", "failed", "expired", "unknown", "open")
-    counted = sum(number(run, f"operations_{fate}") for fate in fates)
+    counted = sum(number(run, f"operations_{fate}") for fate in Fate)
     assert counted == number(run, "operations_submitted")
 
 

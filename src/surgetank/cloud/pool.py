@@ -1,9 +1,10 @@
 """Pools that make machines by themselves: Kubernetes-like node pools, and pools of CI runners.
 
 What they want arrives one by one (pods, jobs), waits for a machine, and gives up after a time. A
-pool asks for machines as its waiting work needs them, and takes no ask back by itself: what was
-asked for an hour ago still comes when nobody waits for it any more. That is the stale demand that
-follows an outage; a machine that comes for nobody is a zombie.
+pool asks for machines as its waiting work needs them, and says so when it needs fewer; whoever
+carries out an ask may not be able to stop, and today's orchestrators are not: what was asked for an
+hour ago still comes when nobody waits for it. That is the stale demand that follows an outage; a
+machine that comes for nobody is a zombie.
 
 How an ask is carried out, retried and perhaps withdrawn is not a pool's business: `Asker` is a
 port, and a safeguard may stand behind it.

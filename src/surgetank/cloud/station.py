@@ -17,7 +17,7 @@ Source: S. Huang et al., "Metastable Failures in the Wild", OSDI 2022, for the s
 are a scenario's.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import NamedTuple
 
@@ -45,8 +45,9 @@ class StationPolicy:
     queue_s_max: float = 60.0
     """When a node's queue takes longer than these seconds to empty, the next call is refused: 503."""
     reject_cost_ratio: float = 0.1
-    """Work of refusing a call as a share of serving it: parsing and TLS are not free, at the door
-    (429) or beyond it (503), and need no warm caches. 0 or more."""
+    """Work of refusing a call as a share of serving it: parsing and TLS are not free, by admission
+    (429) or for want of room (503), and need no warm caches; what the limit at the door turns away
+    costs the nodes nothing. 0 or more."""
     pressure_s: float = 30.0
     """A queue that takes longer than these seconds to empty is memory pressure."""
     crash_after_s: float = 60.0
@@ -191,7 +192,7 @@ class Station:
         return Served(work_s)
 
     def scale_out(self, nodes: int) -> None:
-        """Add `nodes` cold nodes, in rotation at once.
+        """Add `nodes` cold nodes, in rotation at once; a limit at the door rises with them.
 
         Raises:
             InvalidInputError: `nodes` is below 1, or there would be more than `NODES_MAX`.
@@ -199,6 +200,9 @@ class Station:
         if not 1 <= nodes <= NODES_MAX - len(self._nodes):
             raise InvalidInputError(f"cannot add {nodes} nodes to {len(self._nodes)}")
         now = self.clock.now()
+        if self.limit is not None:
+            growth = (len(self._nodes) + nodes) / len(self._nodes)
+            self.limit = replace(self.limit, rate_per_s=self.limit.rate_per_s * growth)
         self._nodes += [_Node(started_at=now, free_at=now) for _ in range(nodes)]
 
     @property
@@ -212,10 +216,15 @@ class Station:
         return all(self._speed(node, now) >= 1.0 and node.free_at <= now for node in self._nodes)
 
     def queue_s(self) -> float:
-        """Mean seconds until a call that arrives now would start, over living nodes; 0 if none."""
+        """Mean seconds until a call that arrives now would start, over living nodes.
+
+        Where none lives, seconds until the first is back.
+        """
         now = self.clock.now()
         waits = [max(0.0, node.free_at - now) for node in self._nodes if now >= node.down_until]
-        return sum(waits) / len(waits) if waits else 0.0
+        if not waits:
+            return min(node.down_until for node in self._nodes) - now
+        return sum(waits) / len(waits)
 
     def live_ratio(self) -> float:
         """Speed of all nodes now, over that of the starting nodes when warm."""

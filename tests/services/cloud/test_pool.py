@@ -163,17 +163,17 @@ def test_room_is_used_before_nodes_are_asked_for(play: "Play") -> None:
 
 def test_nodes_that_come_for_nobody_are_zombies_and_their_room_is_used(play: "Play") -> None:
     async def body(stage: "Stage") -> None:
-        provider, pool = node_pool(stage.clock, are_under_way=True, pods_per_node=1)
-        await submit(pool, 3)
+        provider, pool = node_pool(stage.clock, are_under_way=True, pods_per_node=2)
+        await submit(pool, 6)
         await stage.until(50.0)
-        await submit(pool)
+        await submit(pool, 3)
         await stage.until(120.0)
         provider.asks[0].end(is_served=True)
         await stage.until(121.0)
         counts = pool.counts
-        assert (counts.given_up, counts.started, counts.zombies) == (3, 1, 2)
-        await submit(pool, 2)
-        assert (pool.counts.started, pool.waiting, provider.machines) == (3, 0, [3])
+        assert (counts.given_up, counts.started, counts.zombies) == (6, 3, 1)
+        await submit(pool, 3)
+        assert (pool.counts.started, pool.waiting, provider.machines) == (6, 0, [3])
 
     play(body)
 
@@ -191,19 +191,9 @@ def test_an_ask_is_withdrawn_when_its_last_pod_has_given_up_and_not_before(play:
         assert asked.withdrawals == 1
         await stage.until(1_000.0)
         assert provider.machines == [1], "nobody waits, so nothing is asked for again"
-        assert pool.counts.zombies == 0
-
-    play(body)
-
-
-def test_pods_that_come_after_a_withdrawal_are_asked_for_anew(play: "Play") -> None:
-    async def body(stage: "Stage") -> None:
-        provider, pool = node_pool(stage.clock)
-        await submit(pool)
-        await stage.until(200.0)
         await submit(pool, 5)
-        await stage.until(201.0)
-        assert provider.machines == [1, 2]
+        await stage.until(1_001.0)
+        assert (provider.machines, pool.counts.zombies) == ([1, 2], 0)
 
     play(body)
 
@@ -308,6 +298,19 @@ def test_an_ask_one_too_many_is_withdrawn(play: "Play") -> None:
         await stage.until(200.0)
         assert (provider.outstanding, pool.waiting, len(provider.asks)) == (0, 0, 2)
         assert pool.counts.zombies == 0
+
+    play(body)
+
+
+def test_a_job_that_has_its_runner_takes_no_ask_back(play: "Play") -> None:
+    async def body(stage: "Stage") -> None:
+        provider, pool = runner_pool(stage.clock)
+        await submit(pool)
+        await stage.until(50.0)
+        await submit(pool)
+        provider.asks[0].end(is_served=True)
+        await stage.until(101.0)
+        assert (provider.asks[1].withdrawals, pool.waiting, pool.counts.started) == (0, 1, 1)
 
     play(body)
 

@@ -21,6 +21,8 @@ from surgetank.rehearsal.scenario.schema import (
     Reads,
     RunnerPools,
     Scenario,
+    Seat,
+    Variant,
 )
 
 FULL = load("azure-2026-02")
@@ -230,3 +232,15 @@ def test_who_is_covered_follows_the_seat(runs: dict[str, Run]) -> None:
     assert not any(one.is_covered for one in runs["nobody"].wanted)
     assert all(one.is_covered for one in runs[GOVERNED].wanted)
     assert all(one.is_covered is one.is_own for one in runs["you-1pct"].wanted)
+
+
+SDK = Variant(title="today", seat=Seat.EVERYBODY, share=1.0, release="sdk")
+EVERY = {**FULL.variants, "sdk": SDK}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_variant_can_be_played(name: str) -> None:
+    run = play(short(6).model_copy(update={"variants": EVERY}), name, seed=2)
+    assert len(run.wanted) > 10
+    assert (run.metrics["operations_lost"], run.metrics["operations_duplicated"]) == (0, 0)
+    assert all(wanted.is_covered for wanted in run.wanted) is (EVERY[name].share == 1.0)

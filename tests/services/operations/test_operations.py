@@ -390,7 +390,7 @@ def test_refuses_a_policy_that_cannot_work(wrong: dict[str, Any]) -> None:
         OperationsPolicy(**wrong)
 
 
-def test_what_nobody_wants_any_more_ends_before_it_costs_anything(
+def test_what_nobody_wants_any_more_ends_before_it_costs_more(
     play: Play, new_operation: New
 ) -> None:
     async def main(world: Any) -> None:

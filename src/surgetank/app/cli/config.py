@@ -39,14 +39,14 @@ def register(app: typer.Typer) -> None:
 
 
 def _check(file: FileArgument = Path("surgetank.toml"), *, json: JsonFlag = False) -> None:
-    r"""Say all that is wrong with FILE.
+    """Say all that is wrong with FILE.
 
     Exits 0 when nothing is, 2 otherwise.
 
     \b
     surgetank config check
     surgetank config check /etc/surgetank.toml --json
-    """
+    """  # noqa: D301 - click wants the character, not the two that spell it
     configuration = config.read(file)
     sections = [name for name in type(configuration).model_fields if getattr(configuration, name)]
     if json:
@@ -56,14 +56,14 @@ def _check(file: FileArgument = Path("surgetank.toml"), *, json: JsonFlag = Fals
 
 
 def _explain(key: KeyArgument = None, *, file: FileOption = None, json: JsonFlag = False) -> None:
-    r"""Say what KEY means, its default and why.
+    """Say what KEY means, its default and why.
 
     A section lists its keys; explain one of them for its whole story.
 
     \b
     surgetank config explain operations.lease_s
     surgetank config explain mirror --file /etc/surgetank.toml
-    """
+    """  # noqa: D301 - click wants the character, not the two that spell it
     found = config.explain(key) if key else config.keys()
     values: dict[str, object] = {}
     if file:

@@ -103,7 +103,7 @@ def _up(
     token_gap_s: TokenGapOption = None,
     json: JsonFlag = False,
 ) -> ExitStatus:
-    r"""Serve the stand-in cloud and the safeguards on loopback, for real Azure clients.
+    """Serve the stand-in cloud and the safeguards on loopback, for real Azure clients.
 
     Prints where everything is once all of it serves; with --json as one line. SIGTERM stops it
     with 0 and the keyboard with 130, after what was begun has ended.
@@ -112,7 +112,7 @@ def _up(
     surgetank up
     surgetank up --region westus --port 9000 --data /var/tmp/copies
     surgetank up --json --for 600
-    """
+    """  # noqa: D301 - click wants the character, not the two that spell it
     configure_logs(logging.WARNING)
     plan = Plan(load(scenario), region, host, port, boot_s=boot_s, token_gap_s=token_gap_s)
     return asyncio.run(_run(plan, data=data, for_s=for_s, as_json=json))

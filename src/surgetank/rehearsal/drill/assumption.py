@@ -17,8 +17,11 @@ _SIDES = {"below": "<", "above": ">"}
 def assumptions(scenario: Scenario, result: Mapping[str, Any]) -> str:
     """Count what is assumed, and say what would be otherwise if some of it were."""
     assumed, figures = scenario.figure_counts()
-    hours = sum(entry.assumed is not None for entry in scenario.timeline)
-    counts = f"{assumed} of {figures} figures and {hours} of {len(scenario.timeline)} hours ASSUMED"
+    played = [
+        entry for entry in scenario.timeline if any(entry.is_of(one) for one in result["variants"])
+    ]
+    hours = sum(entry.assumed is not None for entry in played)
+    counts = f"{assumed} of {figures} figures and {hours} of {len(played)} hours ASSUMED"
     rows = result["sensitivity"]
     if not rows:
         return counts

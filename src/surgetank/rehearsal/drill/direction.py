@@ -34,12 +34,12 @@ _LESS, _MORE, _NEITHER = Better.LESS, Better.MORE, Better.NEITHER
 DIRECTIONS: Mapping[str, Direction] = MappingProxyType(
     {
         "operations_submitted": Direction(_NEITHER, "creates asked for"),
-        "operations_succeeded": Direction(_MORE, "creates done, in time or late"),
-        "operations_failed": Direction(_LESS, "given up after their owner's patience"),
+        "operations_succeeded": Direction(_NEITHER, "creates done, in time or late"),
+        "operations_failed": Direction(_NEITHER, "given up after their owner's patience"),
         "operations_expired": Direction(
-            _LESS, "past their owner's patience before the governor let them through"
+            _NEITHER, "past their owner's patience before the governor let them through"
         ),
-        "operations_coalesced": Direction(_NEITHER, "superseded by a newer one"),
+        "operations_coalesced": Direction(_NEITHER, "withdrawn, as whoever wanted it had gone"),
         "operations_unknown": Direction(_LESS, "the answer never came"),
         "operations_open": Direction(_LESS, "under way when the drill ended"),
         "operations_lost": Direction(
@@ -70,7 +70,7 @@ DIRECTIONS: Mapping[str, Direction] = MappingProxyType(
         "way_success_ratio": Direction(_MORE, "creates done in time"),
         "reader_success_ratio": Direction(_MORE, "first calls for tokens answered"),
         "pool_work_submitted": Direction(_NEITHER, "jobs or pods asked for"),
-        "pool_work_given_up": Direction(_LESS, "jobs or pods nobody waited for"),
+        "pool_work_given_up": Direction(_LESS, "jobs or pods that gave up waiting"),
         "pool_waiting_peak": Direction(_LESS, "most jobs or pods waiting at once"),
         "pool_zombies": Direction(_LESS, "machines made for work that had gone"),
         "published_error_s": Direction(_NEITHER, "emerged less published time; below 0 is earlier"),

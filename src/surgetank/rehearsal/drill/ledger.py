@@ -21,7 +21,7 @@ class Fate(StrEnum):
     EXPIRED = "expired"
     UNKNOWN = "unknown"
     COALESCED = "coalesced"
-    """Withdrawn, because whoever wanted it had gone, before it cost anything."""
+    """Withdrawn, because whoever wanted it had gone; what its steps had made by then is left behind."""
     LOST = "lost"
     """Acknowledged, and in no other state at the end."""
 

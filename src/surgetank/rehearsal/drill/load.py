@@ -85,9 +85,8 @@ class Load:
                 await self._feed_readers(fleet, region)
 
     async def _feed_pools(self, fleet: NodePools | RunnerPools, region: str) -> None:
-        maker = self._maker(fleet, region)
         count = max(1, round(fleet.pools * self.scenario.cloud.regions[region].size))
-        pools = [self._pool(fleet, maker) for _ in range(count)]
+        pools = [self._pool(fleet, self._maker(fleet, region, pool=n)) for n in range(count)]
         self.pools.setdefault(fleet.name, []).extend(pools)
         for index, at in enumerate(self._arrivals(fleet, region)):
             await self.clock.sleep_until(at)
@@ -123,7 +122,8 @@ class Load:
         if number is None:
             is_covered = share > 0
         else:
-            is_covered = self.variant.seat is not Seat.YOU and is_in_share(number, share)
+            place = self._first(fleet, region) + number
+            is_covered = self.variant.seat is not Seat.YOU and is_in_share(place, share)
         name = f"{fleet.name}-{region}-{'own' if number is None else number}"
         if is_covered:
             self.protection.covered.add(name)
@@ -142,7 +142,7 @@ class Load:
                 return
             await self.clock.sleep_until(retry_at)
 
-    def _maker(self, fleet: Making, region: str) -> Maker:
+    def _maker(self, fleet: Making, region: str, *, pool: int | None = None) -> Maker:
         return Maker(
             self.scenario,
             self.variant,
@@ -152,6 +152,7 @@ class Load:
             region,
             self.seed,
             first=self._first(fleet, region),
+            pool=pool,
         )
 
     def _first(self, fleet: Fleet, region: str) -> int:

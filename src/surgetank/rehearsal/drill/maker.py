@@ -1,6 +1,9 @@
-"""Makes the machines of one fleet in one region: by the safeguards where covered, else as today.
+"""Makes the machines of one fleet, or of one pool, in one region: by the safeguards where covered,
+else as today.
 
-Yours is the same work in every variant: every n-th operation. Covered is what the safeguards carry.
+Yours is every n-th create and every n-th pool; covered is what the safeguards carry. A pool is
+wholly yours or not at all, and covered or not: its jobs and pods are the same in every variant, but
+how many machines they ask for is not.
 """
 
 import asyncio
@@ -19,6 +22,9 @@ from surgetank.rehearsal.scenario.fleet import is_in_share, way_of
 from surgetank.rehearsal.scenario.schema import Making, Scenario, Seat, Variant
 from surgetank.runtime.simulation.chance import stream
 from surgetank.safeguards.operations.record import identify
+
+_STRIDE = 37
+"""Between the pools of a fleet, so that their machines do not all begin with one way of reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,8 @@ class Maker:
     first: int = 0
     """Number of its first operation: shares are dealt out over all fleets and regions together, so
     that even one in a hundred is met where each has fewer."""
+    pool: int | None = None
+    """Which pool of the fleet it makes machines for, from 0; None for a fleet without pools."""
     _orders: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     _orchestrator: Orchestrator = field(init=False)
@@ -63,19 +71,25 @@ class Maker:
 
     def __post_init__(self) -> None:
         fleet = self.fleet
-        self._chance = stream(self.seed, f"extensions {fleet.name} {self.region}")
+        self._chance = stream(self.seed, f"extensions {self._name}")
         self._orchestrator = Orchestrator(
             http=self.world.network.client(
                 f"orchestrator.{self.region}", connections_max=CONNECTIONS_MAX
             ),
             clock=self.world.clock,
-            chance=stream(self.seed, f"orchestrator {fleet.name} {self.region}"),
+            chance=stream(self.seed, f"orchestrator {self._name}"),
             ledger=self.world.ledger,
             retry_s=fleet.retry_s,
             retry_s_max=fleet.retry_s_max or fleet.retry_s,
             retry_spread_ratio=self.scenario.cloud.retry_spread_ratio,
             patience_s=fleet.patience_s,
         )
+
+    @property
+    def _name(self) -> str:
+        """What the names of its operations begin with."""
+        name = f"{self.fleet.name}-{self.region}"
+        return name if self.pool is None else f"{name}-{self.pool}"
 
     async def ask(self, machines: int) -> Order:
         """Ask for machines by one operation; it is taken in when this returns."""
@@ -103,13 +117,14 @@ class Maker:
 
     def _enter(self, index: int) -> Wanted:
         now = self.world.clock.now()
-        name = f"{self.fleet.name}-{self.region}-{index}"
-        number = self.first + index
+        name = f"{self._name}-{index}"
+        number = self.first + (index if self.pool is None else self.pool)
+        place = self.first + _STRIDE * (self.pool or 0) + index
         is_own = is_in_share(number, self.scenario.own_share)
         is_covered = is_in_share(number, self.variant.share)
         if self.variant.seat is Seat.YOU:
             is_covered = is_own
-        way = way_of(self.scenario.cloud.reads, index)
+        way = way_of(self.scenario.cloud.reads, place)
         self.world.ways[name] = way
         if is_own:
             self.world.own.add(name)

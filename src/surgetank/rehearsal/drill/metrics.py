@@ -26,8 +26,9 @@ SCRIPTED = "scripted"
 """The measure of a milestone that the scenario itself brings about."""
 IDENTITY = "identity_outage"
 POOL = "pool_outage"
-WORK_CALLS_MIN = 5
-"""Least jobs or pods in a window: a pool sees some tens an hour, and ten hours are no window."""
+WORK_CALLS_MIN = 1
+"""Least jobs or pods in a window: a job of a replica stands for a thousand, and a pool sees some
+tens an hour."""
 BACKLOG_EVERY_S = 600.0
 """Between the instants of `backlog_at`."""
 DRAINED_RATIO = 0.01
@@ -106,14 +107,15 @@ def milestone_at(found: Outages, measure: str) -> float | None:
 
 def measure(
     scenario: Scenario,
-    variant_name: str,
     world: World,
     ledger: Ledger,
     pools: Mapping[str, Sequence[Pool]],
     found: Outages,
     series: Series,
+    *,
+    repaired_at: float | None,
 ) -> Metrics:
-    """All metrics of one run."""
+    """All metrics of one run; `repaired_at` is when the last repair was done, or None."""
     end_at = scenario.end.timestamp()
     own = [one for one in ledger.wanted if one.is_own]
     fates = [one.fate for one in ledger.wanted]
@@ -136,7 +138,7 @@ def measure(
         "pool_outage_s": {name: outage_s(one) for name, one in found.pools.items()},
         "backlog_peak": max(series.backlog, default=0),
         "backlog_at": _backlog_at(series),
-        "drain_s": _drain_s(scenario, variant_name, series),
+        "drain_s": _drain_s(repaired_at, series),
         "retry_amplification": _ratio(ledger.counts["calls"], ledger.counts["steps"]),
         "wasted_ratio": _ratio(world.wasted_s, work_s),
         "fresh_success_ratio": _fresh_ratio(ledger.wanted, end_at=end_at),
@@ -236,25 +238,20 @@ def _sampled_outage_s(attempts: list[Attempt], scenario: Scenario) -> float:
     return sum(until - one.at for one, until in zip(attempts, ends, strict=False) if not one.is_ok)
 
 
-def _drain_s(scenario: Scenario, variant_name: str, series: Series) -> float | None:
+def _drain_s(repaired_at: float | None, series: Series) -> float | None:
     """Seconds from the last repair until the backlog is down to 1% of its peak, and stays.
 
-    None when it never is, or when nothing was repaired; 0 when there was no backlog.
+    None when it never is, or when not all was repaired; 0 when there was no backlog.
     """
-    repairs = [
-        entry.at.timestamp()
-        for entry in scenario.timeline
-        if entry.act is not None and entry.act.kind == "repair" and entry.is_of(variant_name)
-    ]
     peak = max(series.backlog, default=0)
-    if not repairs:
+    if repaired_at is None:
         return None
     if not peak:
         return 0.0
     above = [index for index, count in enumerate(series.backlog) if count > DRAINED_RATIO * peak]
     if above[-1] + 1 == len(series.backlog):
         return None
-    return max(0.0, series.at[above[-1] + 1] - max(repairs))
+    return max(0.0, series.at[above[-1] + 1] - repaired_at)
 
 
 def _ratio(part: float, whole: float) -> float | None:

@@ -126,7 +126,9 @@ async def _play(
     if network.defects:
         raise SimulationError("a service failed: " + "; ".join(network.defects))
     found = find_outages(scenario, ledger, load.pools)
-    metrics = measure(scenario, variant_name, world, ledger, load.pools, found, series)
+    metrics = measure(
+        scenario, world, ledger, load.pools, found, series, repaired_at=timeline.repaired_at()
+    )
     # Closing lets calls under way end, after the drill has.
     wanted = [replace(one, moments=[*one.moments]) for one in ledger.wanted]
     await protection.running.close()

@@ -41,7 +41,9 @@ def what(variant: Variant) -> str:
         "admission at the door" if variant.admission else None,
         "a limit of its rate" if variant.burst_limit else None,
     ]
-    safeguards = listing([name for name in named if name is not None]) or "no safeguard"
+    safeguards = listing([name for name in named if name is not None])
+    if not safeguards:
+        return variant.title  # What operators do otherwise stands in the timeline.
     return f"{safeguards}; {percent(variant.share)} of the load"
 
 

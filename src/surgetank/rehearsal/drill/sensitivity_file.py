@@ -7,10 +7,10 @@ of the same scenario shows it. An edited copy does not borrow it: the digest wou
 
 import json
 from collections.abc import Sequence
-from hashlib import sha256
 from importlib import resources
 from typing import Any
 
+from surgetank.rehearsal.drill.recording import digest
 from surgetank.rehearsal.scenario.schema import Scenario
 
 SCHEMA = "surgetank/sensitivity/v1"
@@ -53,9 +53,3 @@ def add_shipped(result: dict[str, Any], scenario: Scenario) -> None:
     if rows:
         result["sensitivity"] = rows
         result["sensitivity_source"] = SHIPPED
-
-
-def digest(scenario: Scenario) -> str:
-    """SHA-256 of all that a scenario says, its figures in place, whatever its text looks like."""
-    said = scenario.model_dump(mode="json", by_alias=True)
-    return sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

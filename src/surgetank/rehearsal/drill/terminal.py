@@ -227,7 +227,7 @@ def _own_note(result: Mapping[str, Any], own: Standing, width: int) -> Iterator[
     )
     note = (
         f"* the cloud's; what you can save is yourself: VMs blocked and fresh are of your {mine} "
-        f"creates among {everyones}"
+        f"creates among {everyones}, each of which stands until the next"
     )
     yield from textwrap.wrap(note, width, subsequent_indent="  ")
 

@@ -44,6 +44,16 @@ class Timeline:
     clock: Clock
     acted: list[tuple[float, str, str]] = field(default_factory=list[tuple[float, str, str]])
     """What was done: (instant, title, region)."""
+    _repairs: list[float] = field(default_factory=list[float])
+
+    def repaired_at(self) -> float | None:
+        """When the last repair was done; None while one is still to come, or when there is none."""
+        planned = sum(
+            len(entry.regions)
+            for entry in self.scenario.timeline
+            if isinstance(entry.act, Repair) and entry.is_of(self.variant_name)
+        )
+        return max(self._repairs) if planned and len(self._repairs) == planned else None
 
     async def run(self) -> None:
         """Play all entries to their end."""
@@ -104,6 +114,7 @@ class Timeline:
             await self.clock.sleep_until(self.clock.now() + gate.hold_s)
             while not self._passes(gate, here.name):
                 await self._look()
+        self._repairs.append(self.clock.now())
 
     def _passes(self, gate: Gate, region: str) -> bool:
         ratio = self.ledger.success_ratio(region, since=self.clock.now() - gate.hold_s)

@@ -123,7 +123,9 @@ class Operations:
         return await self._store.read(operation_id)
 
     async def withdraw(self, operation_id: OperationId) -> bool:
-        """End an operation that nobody wants any more, before it costs anything; safe to repeat.
+        """End an operation that nobody wants any more, before it costs more; safe to repeat.
+
+        Steps that were done stay done: what they made is its owner's to clean up.
 
         Returns:
             Whether it ended so, as expired. One whose call is under way goes on, and so does one

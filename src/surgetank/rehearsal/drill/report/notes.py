@@ -40,14 +40,14 @@ def _terms(scenario: Scenario) -> list[tuple[str, str]]:
             (
                 "Nobody: everyone retries as they do today. You: safeguards on your own "
                 f"{percent(scenario.own_share)} of the load, nothing else changed. The issuer: "
-                "admission at the door of the token service alone. Everybody: safeguards on the "
-                "share that the scenario says. A customer cannot save the cloud, only itself."
+                "what its own operators or its own door could have done, and nobody else. Everybody: "
+                "safeguards on the share that the scenario says. A customer cannot save the cloud, only itself."
             ),
         ),
         (
             "Time. ",
             (
-                "All times are UTC. The services are the ones that run in production; only their "
+                "All times are UTC. The services are the ones meant to run in production; only their "
                 "clock and their network are virtual, so a seed gives the same run each time."
             ),
         ),
