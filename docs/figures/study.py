@@ -17,6 +17,7 @@ from surgetank.rehearsal.drill.comparison import done_ratio, standings, tokens_s
 from surgetank.rehearsal.drill.markdown import code, table, text
 from surgetank.rehearsal.drill.metrics import milestone_at
 from surgetank.rehearsal.drill.play import Run
+from surgetank.rehearsal.drill.quantile import quantile
 from surgetank.rehearsal.drill.result import build_result
 from surgetank.rehearsal.drill.session import drill
 from surgetank.rehearsal.drill.sweep import read_sweep, sweep
@@ -128,7 +129,7 @@ def night(jobs: int) -> Made:
         **_hours(nobody[0], capacity=capacity),
         "milestones": _milestones(scenario, build_result(scenario, nobody)["milestones"]),
         "late": _before(scenario, nobody, "tokens back, East US"),
-        "runners": _back(scenario, nobody, "GitHub runners back"),
+        "runners": _median(scenario, nobody, "GitHub runners back"),
         "governor_peak": f"{max(row.queue_s for row in _rows(governed, REGION)):.0f}",
     }
     return Made(facts, drawings)
@@ -323,21 +324,24 @@ def _number(run: Run, metric: str) -> float:
     return value
 
 
-def _errors_s(scenario: Scenario, runs: Sequence[Run], name: str) -> list[float | None]:
-    one = next(one for one in scenario.published if one.name == name)
-    found = (milestone_at(run.outages, one.measure) for run in runs)
-    return [None if at is None else at - one.at.timestamp() for at in found]
-
-
 def _before(scenario: Scenario, runs: Sequence[Run], name: str) -> str:
     """How long before its published time a milestone came, from the least to the most."""
-    errors = [error for error in _errors_s(scenario, runs, name) if error is not None]
-    return f"{-max(errors) / 60:.0f} to {-min(errors) / 60:.0f} minutes"
+    published, found = _milestone(scenario, runs, name)
+    early = sorted((published - at) / 60 for at in found if at is not None)
+    return f"{early[0]:.0f} to {early[-1]:.0f} minutes"
 
 
-def _back(scenario: Scenario, runs: Sequence[Run], name: str) -> str:
-    count = sum(error is not None for error in _errors_s(scenario, runs, name))
-    return f"{count} of {len(runs)}"
+def _median(scenario: Scenario, runs: Sequence[Run], name: str) -> str:
+    """When a milestone came."""
+    return time_of_day(quantile(_milestone(scenario, runs, name)[1], 0.5), scenario)
+
+
+def _milestone(
+    scenario: Scenario, runs: Sequence[Run], name: str
+) -> tuple[float, list[float | None]]:
+    """When a milestone was published, and when it came in each run."""
+    one = next(one for one in scenario.published if one.name == name)
+    return one.at.timestamp(), [milestone_at(run.outages, one.measure) for run in runs]
 
 
 def _clock(at: float) -> str:

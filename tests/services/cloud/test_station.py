@@ -369,11 +369,15 @@ def test_the_queue_is_a_mean_over_living_nodes(play: "Play") -> None:
     play(body)
 
 
-def test_a_station_without_a_living_node_has_no_queue(play: "Play") -> None:
+def test_a_station_without_a_living_node_has_no_speed_and_waits_for_the_first_to_be_back(
+    play: "Play",
+) -> None:
     async def body(stage: "Stage") -> None:
-        station = stage.station(crash_after_s=10.0)
+        station = stage.station(crash_after_s=10.0, restart_s=120.0)
         await _crash(stage, station)
-        assert (station.queue_s(), station.live_ratio()) == (0.0, 0.0)
+        assert (station.queue_s(), station.live_ratio()) == (120.0, 0.0)
+        await stage.until(100.0)
+        assert station.queue_s() == pytest.approx(30.0)
 
     play(body)
 

@@ -61,6 +61,18 @@ def test_whom_a_limit_turns_away_is_told_when_to_come_back(
     play(body)
 
 
+def test_a_limit_rises_with_the_nodes(play: "Play") -> None:
+    async def body(stage: "Stage") -> None:
+        station = _limited(stage)
+        station.scale_out(1)
+        station.scale_out(2)
+        assert station.limit is not None
+        assert station.limit.rate_per_s == pytest.approx(0.4)
+        assert station.limit.burst == 3.0
+
+    play(body)
+
+
 def test_calls_that_operators_keep_out_do_not_use_up_the_limit(play: "Play") -> None:
     async def body(stage: "Stage") -> None:
         station = _limited(stage)

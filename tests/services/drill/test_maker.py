@@ -45,19 +45,30 @@ def half() -> Run:
     return play(scenario(), "half", seed=1)
 
 
-def by_maker(run: Run) -> list[list[Wanted]]:
-    """What each fleet of each region asked for, in order."""
-    made: dict[tuple[str, str], list[Wanted]] = defaultdict(list)
+def by_fleet(run: Run) -> dict[str, list[list[Wanted]]]:
+    """What the makers of each fleet asked for: one for each region, or for each of its pools."""
+    made: dict[str, dict[str, list[Wanted]]] = defaultdict(lambda: defaultdict(list))
     for one in run.wanted:
-        made[one.fleet, one.region].append(one)
-    return list(made.values())
+        made[one.fleet][one.key.rpartition("-")[0]].append(one)
+    return {fleet: list(makers.values()) for fleet, makers in made.items()}
 
 
-def test_every_fleet_reads_in_the_shares_that_the_scenario_says(mixed: Run) -> None:
-    for wanted in by_maker(mixed):
-        ways = Counter(one.way for one in wanted)
-        for way, share in {**PARTS, ANONYMOUS: 0.3}.items():
-            assert abs(ways[way] - share * len(wanted)) <= 2
+def test_the_creates_of_every_region_read_in_the_shares_that_the_scenario_says(mixed: Run) -> None:
+    for fleet in ("machines", "scale-sets"):
+        for wanted in by_fleet(mixed)[fleet]:
+            ways = Counter(one.way for one in wanted)
+            for way, share in {**PARTS, ANONYMOUS: 0.3}.items():
+                assert abs(ways[way] - share * len(wanted)) <= 2
+
+
+def test_pools_read_in_every_way_and_mostly_in_the_shares_that_the_scenario_says(
+    mixed: Run,
+) -> None:
+    makers = [made for fleet in scenario().pools() for made in by_fleet(mixed)[fleet]]
+    wanted = [one for made in makers for one in made]
+    ways = Counter(one.way for one in wanted)
+    for way, share in {**PARTS, ANONYMOUS: 0.3}.items():
+        assert 0.5 * share < ways[way] / len(wanted) < 1.5 * share + 0.05
 
 
 def test_whoever_brings_a_credential_is_let_in_while_the_public_is_not(mixed: Run) -> None:
@@ -84,10 +95,21 @@ def test_a_machine_that_reads_by_its_identity_asks_for_one_token_more() -> None:
     assert tokens("identity") == pytest.approx(2 * tokens("sas"), rel=0.1)
 
 
-def test_a_share_covers_its_part_of_every_fleet_and_region(half: Run) -> None:
-    for wanted in by_maker(half):
-        covered = sum(one.is_covered for one in wanted)
-        assert abs(covered - 0.5 * len(wanted)) <= 1
+def test_a_share_covers_its_part_of_the_creates_of_every_fleet_and_region(half: Run) -> None:
+    for fleet in ("machines", "scale-sets"):
+        for wanted in by_fleet(half)[fleet]:
+            covered = sum(one.is_covered for one in wanted)
+            assert abs(covered - 0.5 * len(wanted)) <= 1
+
+
+def test_a_pool_is_covered_or_not_and_yours_or_not_as_a_whole(half: Run) -> None:
+    for fleet in scenario().pools():
+        makers = by_fleet(half)[fleet]
+        covered = [{one.is_covered for one in wanted} for wanted in makers]
+        assert sorted(map(len, covered)) == [1] * len(makers)
+        assert {True} in covered
+        assert {False} in covered
+        assert {len({one.is_own for one in wanted}) for wanted in makers} == {1}
 
 
 def test_what_is_not_covered_goes_on_as_it_did(half: Run) -> None:

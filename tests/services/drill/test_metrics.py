@@ -14,9 +14,8 @@ from surgetank.rehearsal.drill.metrics import Metrics, find_outages, measure, wo
 from surgetank.rehearsal.drill.outage import Attempt
 from surgetank.rehearsal.drill.series import RegionSeries, Series
 from surgetank.rehearsal.drill.world import World
-from surgetank.rehearsal.scenario.event import Entry
 from surgetank.rehearsal.scenario.reader import load
-from surgetank.rehearsal.scenario.schema import ANONYMOUS, Scenario
+from surgetank.rehearsal.scenario.schema import ANONYMOUS
 from surgetank.runtime.simulation.clock import VirtualClock
 from surgetank.runtime.simulation.loop import VirtualLoop, run
 from surgetank.runtime.simulation.network import Network
@@ -73,10 +72,9 @@ def series(*backlog: int, start_at: float = START) -> Series:
 
 def measured(
     *operations: Wanted,
-    scenario: Scenario = FULL,
     tries: Mapping[str, Sequence[bool]] | None = None,
     rows: Series | None = None,
-    variant: str = "nobody",
+    repaired_at: float | None = None,
 ) -> Metrics:
     """Measure a run in which nothing happened but what is said here."""
 
@@ -90,17 +88,17 @@ def measured(
                 watch(TokenTry(is_first=True, is_ok=is_ok))
                 watch(TokenTry(is_first=False, is_ok=True))
         world = World(
-            scenario=scenario,
+            scenario=FULL,
             network=Network(loop),
             clock=clock,
             ledger=ledger,
             seed=1,
-            variant=scenario.variants[variant],
+            variant=FULL.variants["nobody"],
             names_of=lambda _region, _machine: {},
         )
         pools = {POOLS: await _pools(clock)}
-        found = find_outages(scenario, ledger, pools)
-        return measure(scenario, variant, world, ledger, pools, found, rows or series())
+        found = find_outages(FULL, ledger, pools)
+        return measure(FULL, world, ledger, pools, found, rows or series(), repaired_at=repaired_at)
 
     return run(main, start_at=START)
 
@@ -222,20 +220,6 @@ def _text(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def repaired(*, minute: int, **changes: Any) -> Scenario:
-    """The scenario with a repair at a minute after its start, and perhaps one more of `changes`."""
-    plain: dict[str, Any] = {
-        "at": datetime.fromtimestamp(START + 60.0 * minute, UTC),
-        "title": "repaired",
-        "regions": [HERE],
-        "assumed": "for a test",
-        "act": {"kind": "repair"},
-    }
-    entries = [plain] if not changes else [plain, plain | changes]
-    timeline = tuple(Entry.model_validate(entry) for entry in entries)
-    return FULL.model_copy(update={"timeline": timeline})
-
-
 @pytest.mark.parametrize(
     ("backlog", "drain_s"),
     [
@@ -250,24 +234,9 @@ def repaired(*, minute: int, **changes: Any) -> Scenario:
 def test_a_backlog_drains_from_the_repair_until_a_hundredth_is_left(
     backlog: tuple[int, ...], drain_s: float | None
 ) -> None:
-    found = measured(scenario=repaired(minute=2), rows=series(*backlog))
+    found = measured(rows=series(*backlog), repaired_at=START + 120.0)
     assert found["drain_s"] == drain_s
 
 
-@pytest.mark.parametrize(
-    ("changes", "drain_s"),
-    [
-        ({"only": ["everybody-all"]}, 180.0),
-        ({"never": ["nobody"]}, 180.0),
-        ({"only": ["nobody"]}, 60.0),
-    ],
-)
-def test_repairs_of_other_variants_begin_no_drain(changes: dict[str, Any], drain_s: float) -> None:
-    later = datetime.fromtimestamp(START + 180.0, UTC)
-    scenario = repaired(minute=1, at=later, **changes)
-    assert measured(scenario=scenario, rows=series(9, 9, 9, 0))["drain_s"] == drain_s
-
-
 def test_without_a_repair_nothing_drains() -> None:
-    scenario = FULL.model_copy(update={"timeline": ()})
-    assert measured(scenario=scenario, rows=series(9, 0))["drain_s"] is None
+    assert measured(rows=series(9, 0))["drain_s"] is None

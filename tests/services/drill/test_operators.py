@@ -54,6 +54,7 @@ class Play:
     loop: VirtualLoop
     act: dict[str, Any]
     when: str | None = None
+    only: tuple[str, ...] = ()
     ledger: Ledger = field(init=False)
     clock: VirtualClock = field(init=False)
     here: RegionWorld = field(init=False)
@@ -70,6 +71,7 @@ class Play:
                 "assumed": "for a test",
                 "act": self.act,
                 "when": self.when,
+                "only": self.only,
             }
         )
         end = FULL.start + timedelta(hours=HOURS)
@@ -282,6 +284,43 @@ def test_a_staged_repair_goes_on_when_its_gate_holds_again() -> None:
     seconds = [599.0, 1_199.0, 1_801.0, 2_401.0]
     shown = played(REPAIR, opened, seconds, before=shut, failing_s=(0.0, 1_190.0))
     assert shown == [1, 1, 2, 3], "the last failure is ten minutes old after half an hour"
+
+
+def repaired_at(play: Play) -> float:
+    """Seconds until the last repair was done, or less than 0."""
+    at = play.timeline.repaired_at()
+    return -1.0 if at is None else at - FULL.start.timestamp()
+
+
+def test_a_repair_is_done_when_its_last_account_has_held() -> None:
+    last_s = 600.0 * FULL.cloud.accounts
+    shown = played(REPAIR, repaired_at, [1.0, last_s - 1.0, last_s + 1.0], before=shut)
+    assert shown == [-1.0, -1.0, last_s]
+    assert played({"kind": "repair"}, repaired_at, [1.0], before=shut) == [0.0]
+
+
+def test_a_repair_that_waits_for_its_cause_is_still_to_come() -> None:
+    seconds = [599.0, 3_600.0]
+    assert played({"kind": "repair"}, repaired_at, seconds, when=CAUSE) == [-1.0, -1.0]
+    shown = played({"kind": "repair"}, repaired_at, seconds, when=CAUSE, failing_s=(900.0, 1e4))
+    assert shown == [-1.0, 900.0]
+
+
+def test_without_a_repair_none_is_done() -> None:
+    assert played(OFF, repaired_at, [3_600.0]) == [-1.0]
+
+
+@pytest.mark.parametrize(("only", "done_s"), [((), 0.0), (("nobody",), 0.0), (("sdk",), -1.0)])
+def test_repairs_of_other_variants_are_none_of_this_one(
+    only: tuple[str, ...], done_s: float
+) -> None:
+    async def main(loop: VirtualLoop) -> float:
+        play = Play(loop, {"kind": "repair"}, only=only)
+        loop.create_task(play.timeline.run())
+        await play.until(1.0)
+        return repaired_at(play)
+
+    assert run(main, start_at=FULL.start.timestamp()) == done_s
 
 
 def test_a_repair_without_a_gate_opens_all_at_once() -> None:

@@ -1,5 +1,4 @@
-"""Makes the machines of one fleet, or of one pool, in one region: by the safeguards where covered,
-else as today.
+"""Makes the machines of one fleet or pool in one region, by the safeguards or as today.
 
 Yours is every n-th create and every n-th pool; covered is what the safeguards carry. A pool is
 wholly yours or not at all, and covered or not: its jobs and pods are the same in every variant, but

@@ -7,6 +7,7 @@ together share the processes, and what each finds does not depend on the others.
 
 import multiprocessing
 import signal
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -178,7 +179,9 @@ def _conduct_in_processes(
     )
     with _stopped_by_sigterm(), TemporaryDirectory("", "surgetank-", scratch()) as directory:
         try:
-            _Desk(stand, lambda task: pool.submit(_play, task, Path(directory)), on_run).serve()
+            _Desk(
+                stand, lambda task: pool.submit(_play, task, Path(directory)), on_run, jobs
+            ).serve()
         except BaseException:
             # Nobody waits for these runs any more; what they have on disk goes with the directory.
             pool.shutdown(wait=False, cancel_futures=True)
@@ -189,44 +192,67 @@ def _conduct_in_processes(
         pool.shutdown()
 
 
+class _Place(NamedTuple):
+    """Where a run belongs: the study, which of its questions, and which run of that."""
+
+    study: int
+    question: int
+    number: int
+
+
 @dataclass(slots=True)
 class _Desk(Generic[T]):
-    """Hands tasks to processes, and their runs back to who asked for them."""
+    """Hands tasks to processes, and their runs back to who asked for them.
+
+    No more tasks are out than there are processes: what lies in a pool's pipe when its processes
+    are ended can keep the pool from ending.
+    """
 
     stand: _Stand[T]
     submit: Callable[[Task], Future[Run]]
     on_run: Callable[[Run], None]
-    asked: dict[int, list[Future[Run]]] = field(default_factory=dict[int, list[Future[Run]]])
-    """What each study waits for."""
-    owners: dict[Future[Run], int] = field(default_factory=dict[Future[Run], int])
-    """Whose each run is that has not ended."""
+    jobs: int
+    waiting: deque[tuple[_Place, Task]] = field(default_factory=deque[tuple[_Place, Task]])
+    out: dict[Future[Run], _Place] = field(default_factory=dict[Future[Run], _Place])
+    questions: Counter[int] = field(default_factory=Counter[int])
+    """How often each study has asked; runs of earlier questions are nobody's."""
+    runs: dict[int, dict[int, Run]] = field(default_factory=dict[int, dict[int, Run]])
+    """What has ended of each study's question."""
+    wanted: dict[int, int] = field(default_factory=dict[int, int])
+    """How many runs each study's question is of."""
 
     def serve(self) -> None:
         """Go on until every study has ended."""
-        for index in range(len(self.stand.studies)):
-            self._hand_out(index, self.stand.begin(index))
-        while self.owners:
-            for future in wait(self.owners, return_when=FIRST_COMPLETED).done:
-                if future in self.owners:  # not given up in the meantime
-                    self._take_in(future)
+        for study in range(len(self.stand.studies)):
+            self._ask(study, self.stand.begin(study))
+        while self.waiting or self.out:
+            while self.waiting and len(self.out) < self.jobs:
+                place, task = self.waiting.popleft()
+                if place.question == self.questions[place.study]:
+                    self.out[self.submit(task)] = place
+            for future in wait(self.out, return_when=FIRST_COMPLETED).done:
+                self._take_in(future, self.out.pop(future))
 
-    def _hand_out(self, index: int, tasks: Sequence[Task]) -> None:
-        self.asked[index] = [self.submit(task) for task in tasks]
-        self.owners.update(dict.fromkeys(self.asked[index], index))
+    def _ask(self, study: int, tasks: Sequence[Task]) -> None:
+        self.questions[study] += 1
+        self.runs[study], self.wanted[study] = {}, len(tasks)
+        for index, task in enumerate(tasks):
+            self.waiting.append((_Place(study, self.questions[study], index), task))
 
-    def _take_in(self, future: Future[Run]) -> None:
-        index = self.owners.pop(future)
+    def _take_in(self, future: Future[Run], place: _Place) -> None:
+        study = place.study
+        if place.question != self.questions[study]:
+            return  # Another run of that question could not be played.
         try:
-            self.on_run(future.result())
+            run = future.result()
         except InvalidInputError as error:
-            for other in self.asked[index]:
-                other.cancel()
-                self.owners.pop(other, None)
-            self._hand_out(index, self.stand.refuse(index, error))
+            self._ask(study, self.stand.refuse(study, error))
             return
-        if self.owners.keys().isdisjoint(self.asked[index]):
-            runs = [one.result() for one in self.asked[index]]
-            self._hand_out(index, self.stand.tell(index, runs))
+        self.on_run(run)
+        self.runs[study][place.number] = run
+        if len(self.runs[study]) == self.wanted[study]:
+            runs = [self.runs[study][index] for index in range(self.wanted[study])]
+            self._ask(study, self.stand.tell(study, runs))
 
 
 def _play(task: Task, base: Path | None) -> Run:
