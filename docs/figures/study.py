@@ -1,7 +1,7 @@
 # ruff: noqa: INP001 - run from the root of the repository; part of no package
 """Which runs the documentation quotes, and what it says of them: facts by name, and drawings.
 
-Every group plays what it needs, with seed 1 unless it says otherwise, and nothing else.
+Every group plays what it needs and nothing else.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ from surgetank.rehearsal.drill.quantile import quantile
 from surgetank.rehearsal.drill.result import build_result
 from surgetank.rehearsal.drill.session import drill
 from surgetank.rehearsal.drill.sweep import read_sweep, sweep
-from surgetank.rehearsal.drill.wording import percent, plain, seconds_of, span, time_of_day
+from surgetank.rehearsal.drill.wording import number, percent, plain, seconds_of, span, time_of_day
 from surgetank.rehearsal.scenario.capacity import identity_policy
 from surgetank.rehearsal.scenario.fleet import busiest_tokens_per_s, machines_of
 from surgetank.rehearsal.scenario.reader import load, read
@@ -33,6 +33,7 @@ REGION = "eastus"
 SHARES = "share=0.01,0.1,0.3,0.5,0.7,1.0"
 SEEDS = (1, 2, 3, 4, 5)
 REPLICAS = (0.5, 1.0, 2.0)
+REPLICA_SEEDS = (1, 2, 3)
 BACKLOGS = ("nobody", "everybody-steps", "everybody-governor", "everybody-mirror")
 _MINUTES = 60.0
 _WALK_S = (-180.0, 900.0)
@@ -217,15 +218,18 @@ def _milestones(scenario: Scenario, rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def variants(jobs: int) -> Made:
-    """Play every variant once."""
+    """Play every variant, with all seeds."""
     scenario = load(NAME)
-    runs = _play(scenario, list(scenario.variants), [1], jobs)
-    rows = [row for row in standings(build_result(scenario, runs)) if not row.is_own]
+    runs = _play(scenario, list(scenario.variants), SEEDS, jobs)
+    result = build_result(scenario, runs)
+    rows = [row for row in standings(result) if not row.is_own]
+    mine = {name: [run for run in runs if run.variant == name] for name in scenario.variants}
+    down = {name: [tokens_s(run.metrics) for run in some] for name, some in mine.items()}
     cells = (
         [
             text(row.title),
             span(row.blocked_s.median),
-            span(row.tokens_s.median),
+            _spread(down[row.name], span),
             percent(row.fresh_ratio.median),
             percent(row.done_ratio.median if row.done_ratio else None),
             percent(row.wasted_ratio.median if row.wasted_ratio else None),
@@ -233,20 +237,21 @@ def variants(jobs: int) -> Made:
         for row in rows
     )
     head = ("who acts", "creates blocked", "tokens down", "in time", "done", "wasted")
-    chosen = [run for name in BACKLOGS for run in runs if run.variant == name]
-    by_name = {run.variant: run for run in runs}
-    facts = {"table": _lines(table(head, cells))} | {
-        f"{name}.down": span(tokens_s(run.metrics)) for name, run in by_name.items()
-    }
-    facts |= {f"{name}.done": percent(done_ratio(run.metrics)) for name, run in by_name.items()}
-    facts |= {
-        f"{name}.{key}": percent(_number(by_name[name], f"own_{key}_success_ratio"))
-        for name in ("nobody", "you-1pct")
-        for key in ("fresh", "token")
-    }
-    facts["own"] = f"{_number(by_name['nobody'], 'own_operations_submitted'):.0f}"
-    facts["all"] = f"{_number(by_name['nobody'], 'operations_submitted'):,.0f}"
-    return Made(facts, {"backlog.svg": plot.backlog(scenario, chosen)})
+    facts = {"table": _lines(table(head, cells))}
+    facts |= {f"{name}.down": span(quantile(some, 0.5)) for name, some in down.items()}
+    facts |= {f"{name}.spread": _spread(some, span) for name, some in down.items()}
+    for row in rows:
+        facts[f"{row.name}.done"] = percent(row.done_ratio.median if row.done_ratio else None)
+    for name in ("nobody", "you-1pct"):
+        summary = result["variants"][name]["summary"]
+        facts[f"{name}.fresh"] = percent(summary["own_fresh_success_ratio"]["median"])
+        facts[f"{name}.token"] = percent(summary["own_token_success_ratio"]["median"])
+    summary = result["variants"]["nobody"]["summary"]
+    facts["own"] = number(summary["own_operations_submitted"]["median"])
+    facts["all"] = number(summary["operations_submitted"]["median"])
+    return Made(
+        facts, {"backlog.svg": plot.backlog(scenario, [mine[name][0] for name in BACKLOGS])}
+    )
 
 
 def share(jobs: int) -> Made:
@@ -284,34 +289,44 @@ def share(jobs: int) -> Made:
     return Made(facts, {"share.svg": plot.share(points)})
 
 
-def replica(_jobs: int) -> Made:
+def replica(jobs: int) -> Made:
     """Play the same night with half and twice the replica."""
-    scenario = load(NAME)
-    rows: list[list[str]] = []
-    for ratio in REPLICAS:
-        one = rescaled(scenario, ratio)
-        run = _play(one, ["nobody"], [1], 1)[0]
-        rows.append(
-            [
-                one.scale,
-                f"{one.cloud.identity.nodes}",
-                *(
-                    time_of_day(milestone_at(run.outages, f"identity_outage.{edge}"), one)
-                    for edge in (f"start@{REGION}", f"end@{REGION}")
-                ),
-                span(tokens_s(run.metrics)),
-                percent(_number(run, "fresh_success_ratio")),
-                f"{_number(run, 'retry_amplification'):.1f}",
-            ]
-        )
+    rows = [_replica(rescaled(load(NAME), ratio), jobs) for ratio in REPLICAS]
     head = ("scale", "nodes", "tokens fail", "tokens back", "longest", "in time", "amplification")
     return Made({"table": _lines(table(head, rows))}, {})
+
+
+def _replica(scenario: Scenario, jobs: int) -> list[str]:
+    runs = _play(scenario, ["nobody"], REPLICA_SEEDS, jobs)
+
+    def clock(at: float | None) -> str:
+        return time_of_day(at, scenario)
+
+    def edges(edge: str) -> list[float | None]:
+        measure = f"identity_outage.{edge}@{REGION}"
+        return [milestone_at(run.outages, measure) for run in runs]
+
+    return [
+        scenario.scale,
+        f"{scenario.cloud.identity.nodes}",
+        _spread(edges("start"), clock),
+        _spread(edges("end"), clock),
+        _spread([tokens_s(run.metrics) for run in runs], span),
+        _spread([_number(run, "fresh_success_ratio") for run in runs], percent),
+        _spread([_number(run, "retry_amplification") for run in runs], "{:.1f}".format),
+    ]
 
 
 def _play(scenario: Scenario, names: Sequence[str], seeds: Sequence[int], jobs: int) -> list[Run]:
     return drill(
         scenario, variants=names, seeds=seeds, jobs=jobs, on_run=_ignore, prepare=quiet_logs
     )
+
+
+def _spread(values: Sequence[float | None], say: Callable[[float | None], str]) -> str:
+    """Say the median of seeds, with the least and the most where they differ."""
+    low, median, high = (say(quantile(values, share)) for share in (0.0, 0.5, 1.0))
+    return median if low == high else f"{median} ({low} to {high})"
 
 
 def _ignore(_run: Run) -> None:

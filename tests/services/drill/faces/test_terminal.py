@@ -29,7 +29,7 @@ you, 1%                 2h27         2h24 *       90%     -       -
   your work without it  2h27         2h30 *       20%     -       -
 everybody: all          0h00         0h00         100%    75%     0%
 * the cloud's; what you can save is yourself: VMs blocked and fresh are of your
-  12 creates among 1,200
+  12 creates among 1,200, each of which stands until the next
 
 1 of 2 figures and 1 of 3 hours ASSUMED
 expectations 1/1 met · verdict met

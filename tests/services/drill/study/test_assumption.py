@@ -58,7 +58,9 @@ def row(
 
 def said(scenario: Scenario, *rows: dict[str, Any]) -> str:
     """What stands behind the counts."""
-    counts, _, rest = assumptions(scenario, {"sensitivity": list(rows)}).partition(" ASSUMED")
+    counts, _, rest = assumptions(
+        scenario, {"variants": scenario.variants, "sensitivity": list(rows)}
+    ).partition(" ASSUMED")
     assert counts.startswith("2 of ")
     assert counts.endswith(" hours")
     return rest

@@ -6,11 +6,11 @@ from importlib import resources
 
 import pytest
 
+from surgetank.rehearsal.drill.recording import digest
 from surgetank.rehearsal.drill.sensitivity_file import (
     SCHEMA,
     SHIPPED,
     add_shipped,
-    digest,
     document,
     shipped,
 )
