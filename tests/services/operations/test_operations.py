@@ -11,7 +11,7 @@ from surgetank.core.value import Lane, Outcome, OutcomeKind
 from surgetank.safeguards.operations.action import ActionResult, StepCall
 from surgetank.safeguards.operations.policy import OperationsPolicy
 from surgetank.safeguards.operations.progress import WITHDRAWN
-from surgetank.safeguards.operations.record import identify
+from surgetank.safeguards.operations.record import Record, identify
 
 Play = Callable[..., None]
 New = Callable[..., NewOperation]
@@ -395,7 +395,11 @@ def test_what_nobody_wants_any_more_ends_before_it_costs_more(
 ) -> None:
     async def main(world: Any) -> None:
         told: list[OperationState] = []
-        worker = world.worker(watch=lambda record: told.append(record.state))
+
+        def tell(record: Record) -> None:
+            told.append(record.state)
+
+        worker = world.worker(watch=tell)
         world.script("vm", BLOCKED)
         receipt = await worker.submit(new_operation("k", "vm"))
         await world.pass_s(1.0)
@@ -432,7 +436,11 @@ def test_what_was_never_submitted_cannot_be_withdrawn(play: Play) -> None:
 def test_whoever_watches_is_told_of_what_expired(play: Play, new_operation: New) -> None:
     async def main(world: Any) -> None:
         told: list[OperationState] = []
-        worker = world.worker(watch=lambda record: told.append(record.state))
+
+        def tell(record: Record) -> None:
+            told.append(record.state)
+
+        worker = world.worker(watch=tell)
         world.script("vm", BLOCKED)
         await worker.submit(new_operation("k", "vm", deadline_at=world.clock.now() + 5.0))
         await world.pass_s(60.0)
