@@ -19,8 +19,8 @@ html_show_sphinx = False
 
 # Tables of reference pages link to the parts below them.
 myst_heading_anchors = 3
-myst_enable_extensions = ["attrs_block"]
 
+default_role = "code"  # single quotes of docstrings
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
