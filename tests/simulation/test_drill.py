@@ -20,6 +20,7 @@ from surgetank.rehearsal.drill import terminal
 from surgetank.rehearsal.drill.ledger import Fate
 from surgetank.rehearsal.drill.play import Run, play
 from surgetank.rehearsal.drill.result import build_result
+from surgetank.rehearsal.drill.sensitivity_file import add_shipped
 from surgetank.rehearsal.drill.session import drill
 from surgetank.rehearsal.scenario.reader import load
 from surgetank.rehearsal.scenario.schema import Scenario
@@ -163,7 +164,9 @@ def test_the_readme_shows_what_the_drill_prints(runs: dict[str, Run]) -> None:
     assert (name, pairs[0]) == ("azure-2026-02", ("--seed", "1"))
     assert {option for option, _ in pairs[1:]} == {"--variant"}
     chosen = [runs[variant] for _, variant in pairs[1:]]
-    printed = terminal.render(SCENARIO, build_result(SCENARIO, chosen), runs=chosen).plain
+    result = build_result(SCENARIO, chosen)
+    add_shipped(result, SCENARIO)
+    printed = terminal.render(SCENARIO, result, runs=chosen).plain
     assert "\n".join(printed.splitlines()[-int(block[2]) :]) + "\n" == block[3]
 
 
