@@ -38,9 +38,9 @@ def virtual_time(loop: VirtualLoop) -> Generator[None]:
     replaced: list[tuple[ModuleType, str, object]] = []
     loaded: list[object] = list(sys.modules.values())
     for module in loaded:
-        if not isinstance(module, ModuleType):
+        held = _held(module)
+        if held is None or not isinstance(module, ModuleType):
             continue
-        held = object.__getattribute__(module, "__dict__")  # a lazy module stays as it is
         for name, value in list(held.items()):
             if id(value) in substitutes:
                 original, substitute = substitutes[id(value)]
@@ -51,6 +51,18 @@ def virtual_time(loop: VirtualLoop) -> Generator[None]:
     finally:
         for holder, name, original in replaced:
             setattr(holder, name, original)
+
+
+def _held(module: object) -> dict[str, object] | None:
+    """What a module holds, without waking a lazy one; None for what only passes for a module.
+
+    Libraries that cffi loaded stand among the modules, and have no such mapping.
+    """
+    try:
+        held: dict[str, object] = object.__getattribute__(module, "__dict__")
+    except AttributeError:
+        return None
+    return held
 
 
 @contextmanager
