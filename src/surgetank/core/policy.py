@@ -83,10 +83,8 @@ def refuse_read(
 
 
 def _reaches(account: AccountAccess, path: Path) -> bool:
-    match path:
-        case Path.PRIVATE_ENDPOINT:
-            return True
-        case Path.SERVICE_ENDPOINT:
-            return account.public_network_access != "Disabled"
-        case Path.PUBLIC:
-            return account.public_network_access != "Disabled" and account.default_action != "Deny"
+    if path is Path.PRIVATE_ENDPOINT:
+        return True
+    if account.public_network_access == "Disabled":
+        return False
+    return path is Path.SERVICE_ENDPOINT or account.default_action != "Deny"

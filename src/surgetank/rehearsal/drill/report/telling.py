@@ -60,17 +60,22 @@ def tellings(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any])
     found = [Telling("the first that was given up", name, lost[0])]
     saved = {} if beside is None else _done(median_run(runs, beside))
     # One that was done elsewhere says most: it can be held against itself.
-    told = next((one for one in (*caught, *lost) if one.key in saved), (*caught, *lost)[0])
+    told = next((one for one in (*caught, *lost) if _same(one) in saved), (*caught, *lost)[0])
     if told is not lost[0]:
         why = "caught in both outages" if told in caught else "given up here, done elsewhere"
         found.append(Telling(why, name, told))
-    if beside is not None and told.key in saved:
-        found.append(Telling("the same one, done", beside, saved[told.key]))
+    if beside is not None and _same(told) in saved:
+        found.append(Telling("the same one, done", beside, saved[_same(told)]))
     return found
 
 
-def _done(run: Run) -> dict[str, Wanted]:
-    return {one.key: one for one in run.wanted if one.fate is Fate.SUCCEEDED}
+def _done(run: Run) -> dict[tuple[str, float], Wanted]:
+    return {_same(one): one for one in run.wanted if one.fate is Fate.SUCCEEDED}
+
+
+def _same(wanted: Wanted) -> tuple[str, float]:
+    """What is equal of one operation in two variants; a pool may ask for another by that name."""
+    return wanted.key, wanted.submitted_at
 
 
 def _operation(scenario: Scenario, result: Mapping[str, Any], one: Telling) -> list[str]:
