@@ -14,13 +14,13 @@ from docs.figures import plot
 
 from surgetank.app.wiring import quiet_logs
 from surgetank.rehearsal.drill.comparison import done_ratio, standings, tokens_s
-from surgetank.rehearsal.drill.markdown import code, table, text
 from surgetank.rehearsal.drill.metrics import milestone_at
+from surgetank.rehearsal.drill.output.markdown import code, table, text
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.quantile import quantile
 from surgetank.rehearsal.drill.result import build_result
 from surgetank.rehearsal.drill.session import drill
-from surgetank.rehearsal.drill.sweep import read_sweep, sweep
+from surgetank.rehearsal.drill.study.sweep import read_sweep, sweep
 from surgetank.rehearsal.drill.wording import number, percent, plain, seconds_of, span, time_of_day
 from surgetank.rehearsal.scenario.capacity import identity_policy
 from surgetank.rehearsal.scenario.fleet import busiest_tokens_per_s, machines_of

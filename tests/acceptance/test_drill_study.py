@@ -11,8 +11,8 @@ from typing import Any, cast
 import pytest
 from ruamel.yaml import YAML
 
+from surgetank.rehearsal.drill.output.result_schema import read_result
 from surgetank.rehearsal.drill.play import play
-from surgetank.rehearsal.drill.result_schema import read_result
 from surgetank.rehearsal.scenario.reader import Source, read
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from surgetank.app.wiring import quiet_logs
-from surgetank.rehearsal.drill import terminal
 from surgetank.rehearsal.drill.ledger import Fate
+from surgetank.rehearsal.drill.output import terminal
 from surgetank.rehearsal.drill.play import Run, play
 from surgetank.rehearsal.drill.result import build_result
-from surgetank.rehearsal.drill.sensitivity_file import add_shipped
 from surgetank.rehearsal.drill.session import drill
+from surgetank.rehearsal.drill.study.sensitivity_file import add_shipped
 from surgetank.rehearsal.scenario.reader import load
 from surgetank.rehearsal.scenario.schema import Scenario
 
@@ -176,7 +176,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from surgetank.app.wiring import quiet_logs
-from surgetank.rehearsal.drill import terminal
+from surgetank.rehearsal.drill.output import terminal
 from surgetank.rehearsal.drill.play import play
 from surgetank.rehearsal.scenario.reader import load
 quiet_logs()

@@ -12,8 +12,8 @@ import pytest
 
 from surgetank.app.wiring import quiet_logs
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.sensitivity import sensitivity
-from surgetank.rehearsal.drill.sensitivity_file import document
+from surgetank.rehearsal.drill.study.sensitivity import sensitivity
+from surgetank.rehearsal.drill.study.sensitivity_file import document
 from surgetank.rehearsal.scenario.reader import read
 
 pytestmark = pytest.mark.slow

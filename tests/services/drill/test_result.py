@@ -141,7 +141,7 @@ def test_a_result_has_every_part_of_its_contract() -> None:
     runs = [outcome(seed, {"x": float(seed)}, starts=60.0 * seed) for seed in (2, 1, 3)]
     result = build_result(scenario(expectation("x", over="max", at_most=9)), runs)
     assert list(result) == [
-        "schema", "scenario", "scale", "seeds", "variants", "milestones",
+        "schema", "scenario", "scenario_digest", "scale", "seeds", "variants", "milestones",
         "sensitivity", "expectations", "verdict",
     ]  # fmt: skip
     assert result["schema"] == "surgetank/drill-result/v1"

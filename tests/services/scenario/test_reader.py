@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from surgetank.core.errors import ConfigError
-from surgetank.rehearsal.scenario.reader import FILE_BYTES_MAX, NODES_MAX, library, load, parse
+from surgetank.rehearsal.scenario.reader import (
+    FILE_BYTES_MAX,
+    KEYS_SHOWN_MAX,
+    NODES_MAX,
+    library,
+    load,
+    parse,
+)
 
 GOOD = (resources.files("surgetank.rehearsal.library") / "azure-2026-02.yaml").read_text()
 
@@ -98,6 +105,45 @@ def test_a_mistake_is_named(old: str, new: str, key: str, wanted: str) -> None:
     assert key in error.key
     assert wanted in str(error)
     assert error.code == "config"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "    release: adaptive\n",
+            "    relese: adaptive\n",
+            (
+                "variants.you-1pct.relese = 'adaptive': unknown key; did you mean `release`? keys "
+                "here are: title, seat, share, mirror_warm_ratio, broker, release, admission, "
+                "burst_limit"
+            ),
+        ),
+        ("kind: machine\n", "kind: machine\n    x: y\n", "unknown key; keys here are: name, title"),
+        (
+            "gate: {hold_s",
+            "gate: {held_s: x, hold_s",
+            "did you mean `hold_s`? keys here are: hold_s",
+        ),
+        ("also: [{at", "also: [{on: x, at", "unknown key; keys here are: at, source"),
+        ("value: 0.01\n", "value: 0.01\n    ranges: 1\n", "did you mean `range`?"),
+        ("    eastus: {title", "    eastus: {x: y, title", "keys here are: title, size, utc_"),
+        (
+            'scale: "1:1000"',
+            'scale: "1:1000"\nsubtitle: x',
+            "did you mean `title`? keys here are: schema",
+        ),
+    ],
+)
+def test_an_unknown_key_gets_those_that_could_stand_there(old: str, new: str, said: str) -> None:
+    assert said in str(refusal(changed(old, new)))
+
+
+def test_of_many_known_keys_some_are_listed() -> None:
+    text = str(refusal(changed("  identity:\n", "  identity:\n    zzz: zzz\n")))
+    known = text.partition("keys here are: ")[2].partition(" and ")
+    assert known[0].count(",") + 1 == KEYS_SHOWN_MAX
+    assert known[2] == "4 more"
 
 
 def test_a_mistake_is_found_on_its_line() -> None:

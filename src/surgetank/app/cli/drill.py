@@ -33,10 +33,10 @@ from surgetank.app.cli.progress import progress
 from surgetank.app.cli.status import ExitStatus
 from surgetank.app.wiring import quiet_logs
 from surgetank.core.errors import InvalidInputError
+from surgetank.rehearsal.drill.output.result_schema import published
 from surgetank.rehearsal.drill.result import build_result
-from surgetank.rehearsal.drill.result_schema import published
-from surgetank.rehearsal.drill.sensitivity_file import add_shipped
 from surgetank.rehearsal.drill.session import JOBS_MAX, SEEDS_MAX, drill
+from surgetank.rehearsal.drill.study.sensitivity_file import add_shipped
 from surgetank.rehearsal.scenario.reader import load
 
 __all__ = ["register"]

@@ -21,17 +21,17 @@ from surgetank.app.cli.output import console
 from surgetank.app.cli.status import ExitStatus
 from surgetank.app.wiring import quiet_logs
 from surgetank.core.errors import ConfigError, InvalidInputError
-from surgetank.rehearsal.drill import (
+from surgetank.rehearsal.drill import report
+from surgetank.rehearsal.drill.output import (
     change,
     change_terminal,
     junit,
     recording,
-    report,
     review,
     terminal,
 )
+from surgetank.rehearsal.drill.output.result_schema import read_result
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.result_schema import read_result
 from surgetank.rehearsal.drill.session import check_plan
 from surgetank.rehearsal.scenario.reader import load
 from surgetank.rehearsal.scenario.schema import Scenario

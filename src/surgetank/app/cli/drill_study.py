@@ -10,17 +10,17 @@ from surgetank.app.cli.progress import progress
 from surgetank.app.cli.status import ExitStatus
 from surgetank.app.wiring import quiet_logs
 from surgetank.core.errors import InvalidInputError
+from surgetank.rehearsal.drill.output.terminal_sensitivity import render_sensitivity
+from surgetank.rehearsal.drill.output.terminal_sweep import render_sweep
 from surgetank.rehearsal.drill.result import build_result
-from surgetank.rehearsal.drill.sensitivity import (
+from surgetank.rehearsal.drill.study.sensitivity import (
     Sensitivity,
     assumed_figures,
     deciding,
     sensitivity,
 )
-from surgetank.rehearsal.drill.sensitivity_file import MEASURED, add_shipped
-from surgetank.rehearsal.drill.sweep import REFINE_MAX, VALUES_MAX, read_sweep, sweep
-from surgetank.rehearsal.drill.terminal_sensitivity import render_sensitivity
-from surgetank.rehearsal.drill.terminal_sweep import render_sweep
+from surgetank.rehearsal.drill.study.sensitivity_file import MEASURED, add_shipped
+from surgetank.rehearsal.drill.study.sweep import REFINE_MAX, VALUES_MAX, read_sweep, sweep
 from surgetank.rehearsal.scenario.reader import Source, read
 
 __all__ = [

@@ -6,7 +6,6 @@
 
 import io
 import json
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -16,7 +15,8 @@ from typing import Any
 from surgetank.app.cli.entry import main
 from surgetank.app.cli.status import STATUS_OF_CODE, ExitStatus
 from surgetank.core.errors import SurgetankError
-from surgetank.rehearsal.drill.markdown import code, table
+from surgetank.rehearsal.drill.output.markdown import code, table
+from surgetank.rehearsal.drill.output.schema_table import cell, lines, parts_of, section
 from surgetank.rehearsal.scenario import reader
 from surgetank.rehearsal.scenario.file_schema import FILE, file_schema
 from surgetank.rehearsal.scenario.metric import METRICS, Key
@@ -110,13 +110,13 @@ def _command_line() -> str:
         words = f"surgetank {name}".strip()
         parts += [f"## {words}\n", f"```text\n{_help(name.split())}\n```\n"]
     statuses = [[str(int(status)), _STATUSES[status]] for status in ExitStatus]
-    parts += ["## Exit statuses\n", _lines(table(("status", "meaning"), statuses))]
+    parts += ["## Exit statuses\n", lines(table(("status", "meaning"), statuses))]
     rows = [
-        [code(cls.code), str(int(STATUS_OF_CODE[cls.code])), _cell(cls.__doc__ or "")]
+        [code(cls.code), str(int(STATUS_OF_CODE[cls.code])), cell(cls.__doc__ or "")]
         for cls in _errors(SurgetankError)
     ]
     parts += ["## Error codes\n", "Codes are stable and may be matched on; messages may change.\n"]
-    return "\n".join([*parts, _lines(table(("code", "status", "meaning"), rows))])
+    return "\n".join([*parts, lines(table(("code", "status", "meaning"), rows))])
 
 
 def _help(words: Sequence[str]) -> str:
@@ -140,11 +140,11 @@ def _configuration() -> str:
             code(key.name),
             key.kind + (f", {key.unit}" if key.unit else ""),
             _default(key),
-            _cell(key.description),
+            cell(key.description),
         ]
         for key in keys()
     ]
-    return f"{_CONFIGURATION}\n{_lines(table(('key', 'type', 'default', 'meaning'), rows))}"
+    return f"{_CONFIGURATION}\n{lines(table(('key', 'type', 'default', 'meaning'), rows))}"
 
 
 def _default(key: ConfigKey) -> str:
@@ -156,62 +156,43 @@ def _default(key: ConfigKey) -> str:
 
 
 def _scenario() -> str:
-    named, plain = file_schema(), Scenario.model_json_schema(by_alias=True)
-    parts = {"Scenario": named, **named["$defs"]}
-    numbers = {"Scenario": plain, **plain["$defs"]}
-    ordered = dict.fromkeys(_reached("Scenario", parts))
-    sections = [_section(name, parts[name], numbers[name]) for name in ordered]
+    numbers = parts_of("Scenario", Scenario.model_json_schema(by_alias=True))
+    sections = [
+        section(
+            name,
+            _with_numbers(part, numbers[name]),
+            column="default",
+            say=_default_or_required,
+            bounded=_bounded,
+        )
+        for name, part in parts_of("Scenario", file_schema()).items()
+    ]
     return "\n".join([_SCENARIO, *sections, _metrics()])
 
 
-def _reached(name: str, parts: Mapping[str, Any]) -> Iterator[str]:
-    """Names of parts, each before those that it holds."""
-    yield name
-    for ref in re.findall(r'"#/\$defs/(\w+)"', json.dumps(parts[name].get("properties", {}))):
-        yield from _reached(ref, parts)
+def _with_numbers(field: Mapping[str, Any], number: Mapping[str, Any]) -> dict[str, Any]:
+    """Give figures the types and bounds of the numbers that they stand for.
+
+    `number` is the same part, or field of one, before figures got their names.
+    """
+    if field.get("pattern") == _FIGURE:
+        return {**number, "type": f"figure: {number['type']}"}
+    found = dict(field)
+    if "properties" in field:
+        pairs = field["properties"].items()
+        found["properties"] = {
+            key: _with_numbers(one, number["properties"][key]) for key, one in pairs
+        }
+    if "anyOf" in field:
+        choices = zip(field["anyOf"], number["anyOf"], strict=True)
+        found["anyOf"] = [_with_numbers(*pair) for pair in choices]
+    return found
 
 
-def _section(name: str, part: Mapping[str, Any], numbers: Mapping[str, Any]) -> str:
-    head = f"## {name}\n\n{_cell(part['description'])}\n"
-    if "enum" in part:
-        return f"{head}\nOne of {_listed(part['enum'])}.\n"
-    rows = [
-        [
-            code(key),
-            _type(field, numbers["properties"][key]),
-            "required" if key in part["required"] else code(json.dumps(field["default"])),
-            _cell(field.get("description", "")),
-        ]
-        for key, field in part["properties"].items()
-    ]
-    return f"{head}\n{_lines(table(('key', 'type', 'default', 'meaning'), rows))}"
-
-
-def _type(field: Mapping[str, Any], number: Mapping[str, Any]) -> str:
-    """Say what a value is; `number` is the same field before figures got their names."""
-    match field:
-        case {"$ref": ref}:
-            name = ref.rpartition("/")[2]
-            return f"[{name}](#{name.lower()})"
-        case {"anyOf": options} | {"oneOf": options}:
-            same = number.get("anyOf") or number.get("oneOf") or [number]
-            return " or ".join(_type(*pair) for pair in zip(options, same, strict=True))
-        case {"const": _} | {"enum": _}:
-            return _listed(field.get("enum") or [field["const"]])
-        case {"type": "array" | "object" as kind}:
-            return _collection(kind, field, number)
-        case {"pattern": pattern} if pattern == _FIGURE:
-            return f"figure: {_bounded(str(number['type']), number)}"
-        case _:
-            kind = "instant" if field.get("format") == "date-time" else str(field["type"])
-            return _bounded(kind, field)
-
-
-def _collection(kind: str, field: Mapping[str, Any], number: Mapping[str, Any]) -> str:
-    if "prefixItems" in field:
-        return f"list of {len(field['prefixItems'])} numbers"
-    key, words = ("items", "list of") if kind == "array" else ("additionalProperties", "mapping to")
-    return _bounded(f"{words} {_type(field[key], number[key])}", field)
+def _default_or_required(key: str, part: Mapping[str, Any]) -> str:
+    if key in part["required"]:
+        return "required"
+    return code(json.dumps(part["properties"][key]["default"]))
 
 
 def _bounded(text: str, field: Mapping[str, Any]) -> str:
@@ -229,20 +210,7 @@ def _metrics() -> str:
         "What each metric means stands with [the result](result.md#metrics).\n"
         "A metric that is null in a seed, because it never came about, is never within a bound.\n"
     )
-    return f"{head}\n{_lines(table(('write', 'metrics'), rows))}"
-
-
-def _listed(values: Sequence[str]) -> str:
-    return " or ".join(map(code, values))
-
-
-def _cell(text: str) -> str:
-    """Say a description on one line; a bar would end its cell."""
-    return " ".join(text.split()).replace("|", r"\|")
-
-
-def _lines(rows: Sequence[str]) -> str:
-    return "\n".join(rows) + "\n"
+    return f"{head}\n{lines(table(('write', 'metrics'), rows))}"
 
 
 PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from surgetank.rehearsal.drill.digest import digest
 from surgetank.rehearsal.drill.metrics import SCRIPTED, Metrics, Value, milestone_at
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.quantile import quantile
@@ -26,6 +27,7 @@ def build_result(scenario: Scenario, runs: Sequence[Run]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "scenario": scenario.name,
+        "scenario_digest": digest(scenario),
         "scale": scenario.scale,
         "seeds": sorted({run.seed for run in runs}),
         "variants": variants,

@@ -25,6 +25,8 @@ FILE_BYTES_MAX = 128 << 10
 NODES_MAX = 50_000
 """Values in a file, aliases written out: a few lines of YAML can mean billions of them."""
 DEPTH_MAX = 20
+KEYS_SHOWN_MAX = 12
+"""Known keys that an error about an unknown one lists."""
 _SOURCED = ("own_share", "cloud", "fleet", "timeline")
 _NAMING = (*_SOURCED, "variants")
 """Where `$name` is a figure; in `variants` a bare number is a choice, and may stand."""
@@ -50,7 +52,9 @@ class Source(NamedTuple):
         except ValidationError as error:
             first = error.errors()[0]
             value = "(a mapping)" if isinstance(first["input"], dict) else first["input"]
-            raise document.error(first["loc"], value=value, wanted=first["msg"]) from None
+            is_unknown = first["type"] == "extra_forbidden"
+            wanted = _known_keys(first["loc"]) if is_unknown else first["msg"]
+            raise document.error(first["loc"], value=value, wanted=wanted) from None
 
 
 def library() -> list[str]:
@@ -211,6 +215,29 @@ class _Document:
             line = int(marks[part][0]) + 1
             data = data[part]
         return line
+
+
+def _known_keys(where: Sequence[int | str]) -> str:
+    """Say which keys could stand in place of the last one of `where`."""
+    schema = Scenario.model_json_schema(by_alias=True)
+    parts: dict[str, Any] = schema["$defs"]
+    part: Any = schema
+    for step in where[:-1]:
+        match part:
+            case {"properties": properties}:
+                part = properties[step]
+            case {"discriminator": {"mapping": kinds}}:
+                part = {"$ref": kinds[step]}
+            case _:
+                part = part.get("items") or part["additionalProperties"]
+        part = next((one for one in part.get("anyOf", ()) if one != {"type": "null"}), part)
+        part = parts[part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+    known = list(part["properties"])
+    near = get_close_matches(str(where[-1]), known, n=1)
+    hint = f"; did you mean `{near[0]}`?" if near else ";"
+    more = len(known) - KEYS_SHOWN_MAX
+    shown = ", ".join(known[:KEYS_SHOWN_MAX]) + (f" and {more} more" if more > 0 else "")
+    return f"unknown key{hint} keys here are: {shown}"
 
 
 def _yaml(text: str, *, file: str) -> dict[str, Any]:

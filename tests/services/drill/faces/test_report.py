@@ -321,6 +321,21 @@ def test_flip_points_stand_beside_the_figures(scenario: Scenario, runs: list[Run
     assert len(list(table_of(page, "figures").all("tr"))) == 3
 
 
+def test_a_figure_that_was_not_tried_is_not_said_to_flip_nothing(
+    scenario: Scenario, runs: list[Run]
+) -> None:
+    moved = [FLIPS[0], {**FLIPS[1], "is_played": False}]
+    page = Page(
+        render(scenario, runs, {**build_result(scenario, runs), "sensitivity": moved}, command="c")
+    )
+    table = table_of(page, "flips")
+    assert [one.text for one in table.all("tr")][2] == "other2-1 to 3not tried"
+    assert table.children[0].text == (
+        "1 of 1 assumed figure, moved alone, flip the verdict; "
+        "1 not tried, as no variant of this verdict plays them"
+    )
+
+
 def test_the_command_is_there_to_be_typed_again(page: Page) -> None:
     commands = [one.text for one in page.all("pre")]
     assert commands == [

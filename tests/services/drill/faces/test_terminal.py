@@ -8,9 +8,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from surgetank.rehearsal.drill.output.terminal import render
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.result import build_result
-from surgetank.rehearsal.drill.terminal import render
 from surgetank.rehearsal.scenario.schema import Scenario
 
 ONE_SEED = """\

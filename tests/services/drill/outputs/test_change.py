@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from surgetank.core.errors import InvalidInputError
-from surgetank.rehearsal.drill import change_terminal
-from surgetank.rehearsal.drill.change import (
+from surgetank.rehearsal.drill.comparison import Spread
+from surgetank.rehearsal.drill.output import change_terminal
+from surgetank.rehearsal.drill.output.change import (
     TOLERANCE_MAX,
     Contrast,
     Word,
@@ -16,9 +17,8 @@ from surgetank.rehearsal.drill.change import (
     document,
     word_for,
 )
-from surgetank.rehearsal.drill.comparison import Spread
+from surgetank.rehearsal.drill.output.result_schema import Result
 from surgetank.rehearsal.drill.result import summarise
-from surgetank.rehearsal.drill.result_schema import Result
 
 Metrics = Mapping[str, Any]
 HOUR_S = 3600.0
@@ -279,6 +279,24 @@ def test_a_program_reads_every_metric_and_how_it_moved() -> None:
     assert found["counts"] == {"worse": 2, "better": 0, "unclear": 0, "same": 0, "not_judged": 0}
     assert found["verdict"] == "worse"
     assert found["after"] == {"seeds": [1, 2], "verdict": "not_met"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_edited"),
+    [("one", "one", False), ("one", "two", True), (None, "two", None), ("one", None, None)],
+)
+def test_an_edited_scenario_is_told_where_both_drills_have_a_digest(
+    before: str | None, after: str | None, *, is_edited: bool | None
+) -> None:
+    sides = [drill(*outages(1), scenario_digest=one) for one in (before, after)]
+    found = contrast(*sides)
+    assert document(found)["scenario_edited"] is is_edited
+    assert ("the scenario was edited between them" in shown(found)) is bool(is_edited)
+
+
+def test_an_edited_scenario_is_no_worse() -> None:
+    sides = [drill(*outages(1), scenario_digest=one) for one in ("one", "two")]
+    assert not contrast(*sides).is_worse
 
 
 def shown(found: Contrast, **options: int) -> str:

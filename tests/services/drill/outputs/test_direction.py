@@ -1,6 +1,6 @@
 """Every metric has its way to be better, or says that it has none."""
 
-from surgetank.rehearsal.drill.direction import DIRECTIONS
+from surgetank.rehearsal.drill.output.direction import DIRECTIONS
 from surgetank.rehearsal.scenario.metric import METRICS
 
 

@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 
-from surgetank.rehearsal.drill.junit import render
+from surgetank.rehearsal.drill.output.junit import render
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.result import build_result
 from surgetank.rehearsal.scenario.schema import Scenario

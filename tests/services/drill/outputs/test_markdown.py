@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from surgetank.rehearsal.drill.markdown import block, code, table, text
+from surgetank.rehearsal.drill.output.markdown import block, code, table, text
 from surgetank.rehearsal.drill.wording import printable
 
 TRICKS = [

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from surgetank.app.cli import main
-from surgetank.rehearsal.drill.recording import record
+from surgetank.rehearsal.drill.output.recording import record
 from surgetank.rehearsal.scenario.schema import Scenario
 
 Change = Callable[[dict[str, Any]], None]

@@ -11,17 +11,17 @@ import pytest
 from surgetank import __version__
 from surgetank.app.wiring import quiet_logs
 from surgetank.core.errors import ConfigError, InvalidInputError
-from surgetank.rehearsal.drill.play import play
-from surgetank.rehearsal.drill.recording import (
+from surgetank.rehearsal.drill.digest import digest
+from surgetank.rehearsal.drill.output.recording import (
     TRACE_BYTES_MAX,
     Parting,
     describe,
-    digest,
     document,
     read,
     record,
     replay,
 )
+from surgetank.rehearsal.drill.play import play
 from surgetank.rehearsal.scenario.schema import Scenario
 from surgetank.runtime.simulation.trace import Fact, Trace
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from surgetank.rehearsal.drill.result_reference import reference
-from surgetank.rehearsal.drill.result_schema import result_schema
+from surgetank.rehearsal.drill.output.result_reference import reference
+from surgetank.rehearsal.drill.output.result_schema import result_schema
 from surgetank.rehearsal.scenario.metric import METRICS
 
 PAGE = Path(__file__).parents[4] / "docs" / "reference" / "result.md"
@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[4] / "docs" / "reference" / "result.md"
 
 def test_the_page_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == reference(), (
-        "write it anew: python -m surgetank.rehearsal.drill.result_reference"
+        "write it anew: python -m surgetank.rehearsal.drill.output.result_reference"
     )
 
 

@@ -12,15 +12,15 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 
 from surgetank.core.errors import ConfigError
 from surgetank.rehearsal.drill.metrics import Metrics
-from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.result import build_result
-from surgetank.rehearsal.drill.result_schema import (
+from surgetank.rehearsal.drill.output.result_schema import (
     RESULT_BYTES_MAX,
     published,
     read_result,
     result_schema,
 )
-from surgetank.rehearsal.drill.sensitivity_file import add_shipped
+from surgetank.rehearsal.drill.play import Run
+from surgetank.rehearsal.drill.result import build_result
+from surgetank.rehearsal.drill.study.sensitivity_file import add_shipped
 from surgetank.rehearsal.scenario.reader import library, load
 from surgetank.rehearsal.scenario.schema import Scenario
 
@@ -46,7 +46,7 @@ def changed(result: dict[str, Any], where: Path_, value: object) -> dict[str, An
 
 def test_the_published_schema_is_current() -> None:
     assert json.loads(published()) == result_schema(), (
-        "write it anew: python -m surgetank.rehearsal.drill.result_schema"
+        "write it anew: python -m surgetank.rehearsal.drill.output.result_schema"
     )
 
 
@@ -77,6 +77,7 @@ def test_the_sensitivity_that_ships_fits(name: str, result: dict[str, Any]) -> N
         (("milestones", 0, "also"), [{"published": INSTANT, "source": "another review"}]),
         (("sensitivity",), [FLIP]),
         (("sensitivity",), [{**FLIP, "because": "the outage goes", "low": 1, "high": 2}]),
+        (("sensitivity",), [{**FLIP, "is_played": False}]),
         (("sensitivity_source",), "shipped"),
         (("sweep",), {"name": "share", "points": [{"value": 1, "variant": "x", "of": "y"}]}),
     ],

@@ -9,9 +9,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from surgetank.rehearsal.drill.headline import headline
+from surgetank.rehearsal.drill.output.review import render
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.result import build_result
-from surgetank.rehearsal.drill.review import render
 from surgetank.rehearsal.scenario.schema import Scenario
 
 SECTIONS = [
@@ -278,6 +278,17 @@ def test_a_figure_that_was_moved_says_where_the_verdict_flips(
     assert row(review, "What was assumed", "`client_timeout_s`")[3] == said
     asks = "What is `client_timeout_s` with us" in section(review, "Open questions")
     assert asks is (said != "nowhere in its range")
+
+
+def test_a_figure_that_no_variant_played_is_not_said_to_flip_nowhere(
+    scenario: Scenario, runs: list[Run]
+) -> None:
+    flip = {
+        "figure": "client_timeout_s", "assumed": 30, "flips_below": None, "flips_above": None,
+        "is_played": False,
+    }  # fmt: skip
+    review = written(scenario, runs, sensitivity=[flip])
+    assert row(review, "What was assumed", "`client_timeout_s`")[3] == "not tried"
 
 
 def test_an_act_that_did_not_help_is_a_question(

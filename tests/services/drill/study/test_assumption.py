@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from surgetank.rehearsal.drill.assumption import NAMED_MAX, assumptions
+from surgetank.rehearsal.drill.output.assumption import NAMED_MAX, assumptions
 from surgetank.rehearsal.drill.verdict import describe
 from surgetank.rehearsal.scenario.reader import Source
 from surgetank.rehearsal.scenario.schema import Scenario
@@ -78,6 +78,16 @@ def test_without_a_sensitivity_run_there_are_counts_alone(scenario: Scenario) ->
 def test_where_nothing_flips_it_says_so(scenario: Scenario) -> None:
     assert said(scenario, row("boot_s", "")) == (
         "; none of these figures, moved alone over its range, flips the verdict"
+    )
+
+
+def test_figures_that_were_not_tried_are_counted_and_not_said_to_flip_nothing(
+    scenario: Scenario,
+) -> None:
+    untried = {**row("boot_s", ""), "is_played": False}
+    assert said(scenario, untried, row("warm_s", "")) == (
+        ", 1 of these figures not tried; none of the other figures, moved alone over its range, "
+        "flips the verdict"
     )
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surgetank.core.errors import InvalidInputError
-from surgetank.rehearsal.drill.bisection import (
+from surgetank.rehearsal.drill.study.bisection import (
     STEPS_MAX,
     TOLERANCE_RATIO,
     Flip,

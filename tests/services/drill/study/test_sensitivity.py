@@ -8,12 +8,14 @@ import pytest
 from surgetank.app.wiring import quiet_logs
 from surgetank.core.errors import InvalidInputError
 from surgetank.rehearsal.drill.play import Run, play
-from surgetank.rehearsal.drill.sensitivity import (
+from surgetank.rehearsal.drill.study.sensitivity import (
     Sensitivity,
     deciding,
     distance,
+    is_played,
     is_whole,
     sensitivity,
+    was_tried,
 )
 from surgetank.rehearsal.drill.verdict import describe, judge
 from surgetank.rehearsal.scenario.reader import Source
@@ -91,6 +93,54 @@ def test_a_figure_that_flips_nothing_says_so(rows: Mapping[str, Mapping[str, Any
     row = rows["boot_s"]
     assert [row[key] for key in row if key.startswith(("flips", "because", "refused"))] == [
         None, None, None, None, None, None, None,
+    ]  # fmt: skip
+
+
+def test_a_figure_that_no_variant_meets_is_told_from_one_that_flips_nothing(
+    rows: Mapping[str, Mapping[str, Any]],
+) -> None:
+    assert {name for name, row in rows.items() if not row["is_played"]} == {"gate_hold_s"}
+    assert {list(row)[-1] for row in rows.values()} == {"is_played"}
+
+
+@pytest.mark.parametrize(
+    ("figure", "meets", "other"),
+    [
+        ("burst_ratio", "issuer-burst", "issuer-admission"),
+        ("burst_s", "issuer-burst", "issuer-admission"),
+        ("admission_wait_s", "issuer-admission", "everybody-all"),
+        ("gate_hold_s", "issuer-staged-repair", "everybody-all"),
+    ],
+)
+def test_a_figure_is_played_where_its_variant_is(
+    make_source: Callable[..., Source], figure: str, meets: str, other: str
+) -> None:
+    source = make_source({figure: (0.9, 0.5, 1)})
+    assert is_played(source, figure, variants=[other, meets])
+    assert not is_played(source, figure, variants=[other])
+
+
+def test_an_end_that_cannot_be_read_is_no_sign_that_nobody_meets_the_figure(
+    make_source: Callable[..., Source],
+) -> None:
+    assert is_played(
+        make_source({"gate_hold_s": (600, -1, 900)}), "gate_hold_s", variants=["nobody"]
+    )
+
+
+@pytest.mark.parametrize("figure", ["burst_ratio", "burst_s", "admission_wait_s"])
+def test_a_door_that_a_variant_lacks_does_nothing(
+    make_source: Callable[..., Source], figure: str
+) -> None:
+    source = make_source()
+    other = source.scenario({figure: 0.5})
+    hashes = {play(one, "nobody", seed=1).trace_hash for one in (source.scenario(), other)}
+    assert len(hashes) == 1
+
+
+def test_rows_of_earlier_releases_count_as_tried() -> None:
+    assert [was_tried(row) for row in ({}, {"is_played": True}, {"is_played": False})] == [
+        True, True, False,
     ]  # fmt: skip
 
 

@@ -6,8 +6,9 @@ from importlib import resources
 
 import pytest
 
-from surgetank.rehearsal.drill.recording import digest
-from surgetank.rehearsal.drill.sensitivity_file import (
+from surgetank.rehearsal.drill.digest import digest
+from surgetank.rehearsal.drill.study.sensitivity import is_played
+from surgetank.rehearsal.drill.study.sensitivity_file import (
     SCHEMA,
     SHIPPED,
     add_shipped,
@@ -16,11 +17,14 @@ from surgetank.rehearsal.drill.sensitivity_file import (
 )
 from surgetank.rehearsal.scenario.reader import Source, library, load, parse, read
 
-MEASURED = [
-    name
-    for name in library()
-    if (resources.files("surgetank.rehearsal.library") / f"{name}.sensitivity.json").is_file()
-]
+MEASURED = sorted(
+    {"azure-2026-02"}
+    | {
+        name
+        for name in library()
+        if (resources.files("surgetank.rehearsal.library") / f"{name}.sensitivity.json").is_file()
+    }
+)
 
 
 @pytest.mark.parametrize("name", MEASURED)
@@ -33,6 +37,16 @@ def test_what_ships_is_of_the_scenario_as_it_is(name: str) -> None:
     assert found["digest"] == digest(scenario)
     moved = {row["figure"] for row in found["sensitivity"]}
     assert moved == {key for key, one in scenario.figures.items() if one.assumed is not None}
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_what_ships_says_which_figures_no_variant_played(name: str) -> None:
+    file = resources.files("surgetank.rehearsal.library") / f"{name}.sensitivity.json"
+    found, source = json.loads(file.read_text()), read(name)
+    said = {row["figure"]: row["is_played"] for row in found["sensitivity"]}
+    assert said == {
+        figure: is_played(source, figure, variants=found["variants"]) for figure in said
+    }
 
 
 @pytest.mark.parametrize("name", MEASURED)
@@ -61,6 +75,13 @@ def test_a_digest_is_of_what_is_said_and_not_of_how() -> None:
     copied = parse("# a remark\n" + file.read_text(), file="copy.yaml")
     assert digest(copied) == digest(source.scenario())
     assert digest(source.scenario({"boot_s": 41.0})) != digest(copied)
+
+
+def test_half_a_character_has_a_digest_too(make_source: Callable[..., Source]) -> None:
+    scenario = make_source().scenario()
+    titles = ("\ud800", "\ud801")
+    halves = {digest(scenario.model_copy(update={"title": title})) for title in titles}
+    assert len(halves) == len(titles)
 
 
 def test_a_document_says_how_it_was_measured(make_source: Callable[..., Source]) -> None:

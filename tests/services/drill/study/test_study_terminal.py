@@ -8,8 +8,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from surgetank.rehearsal.drill.terminal_sensitivity import render_sensitivity
-from surgetank.rehearsal.drill.terminal_sweep import render_sweep
+from surgetank.rehearsal.drill.output.terminal_sensitivity import render_sensitivity
+from surgetank.rehearsal.drill.output.terminal_sweep import render_sweep
 from surgetank.rehearsal.scenario.reader import Source
 from surgetank.rehearsal.scenario.schema import Scenario
 
@@ -93,6 +93,13 @@ def test_several_variants_have_a_table_each(scenario: Scenario, make_result: Mak
     assert "2 seeds" in text
 
 
+def test_your_share_is_not_stated_where_it_moves(scenario: Scenario, make_result: Make) -> None:
+    moved = render_sweep(scenario, make_result("own_share", {"you-1pct": {0.05: 6}})).plain
+    assert "\nyou, own_share of the load; creates in time" in moved
+    still = render_sweep(scenario, make_result("boot_s", {"you-1pct": {30: 6}})).plain
+    assert "\nyou, 1% of the load; creates in time" in still
+
+
 def test_what_was_not_measured_is_a_dash(scenario: Scenario, make_result: Make) -> None:
     changes = {"covered_fresh_success_ratio": None, "operations_submitted": 0}
     text = render_sweep(scenario, make_result("share", {"nobody": {0: 6}}, **changes)).plain
@@ -110,8 +117,18 @@ def test_a_sensitivity_run_reads_as_a_whole(scenario: Scenario) -> None:
 
 def test_where_nothing_flips_that_is_said(scenario: Scenario) -> None:
     text = render_sensitivity(scenario, result(row("boot_s"))).plain
-    assert "no assumed figure, moved alone over its range, flips the verdict" in text
+    words = " ".join(text.split())
+    assert "no assumed figure that was tried, moved alone over its range, flips" in words
     assert "THESE FLIP" not in text
+
+
+def test_figures_that_no_variant_plays_are_apart_from_those_that_flip_nothing(
+    scenario: Scenario,
+) -> None:
+    rows = (row("boot_s", is_played=True), row("gate_hold_s", is_played=False))
+    text = render_sensitivity(scenario, result(*rows)).plain
+    assert "these do not, alone, within their ranges: boot_s\n" in text
+    assert "not played by these variants, so not tried: gate_hold_s\n" in text
 
 
 def test_lines_keep_to_80_columns(scenario: Scenario, make_result: Make) -> None:

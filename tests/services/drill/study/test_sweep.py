@@ -8,8 +8,9 @@ import pytest
 from surgetank.app.wiring import quiet_logs
 from surgetank.core.errors import InvalidInputError
 from surgetank.rehearsal.drill.comparison import replay_command
+from surgetank.rehearsal.drill.digest import digest
 from surgetank.rehearsal.drill.play import play
-from surgetank.rehearsal.drill.sweep import (
+from surgetank.rehearsal.drill.study.sweep import (
     REFINE_MAX,
     VALUES_MAX,
     Sweep,
@@ -58,6 +59,11 @@ def test_a_share_makes_variants_of_everybody_with_the_most_safeguards(source: So
     ]
 
 
+def test_a_sweep_is_of_the_scenario_as_it_is_written(source: Source) -> None:
+    found = swept(source, "boot_s=41")
+    assert found.result["scenario_digest"] == digest(source.scenario())
+
+
 def test_what_a_sweep_made_can_be_replayed(source: Source) -> None:
     found = swept(source, "share=0.1", seeds=[2])
     assert replay_command(found.scenario, found.result, source="short.yaml") == (
@@ -96,8 +102,26 @@ def test_a_figure_is_swept_in_the_variants_named(source: Source) -> None:
 
 
 def test_your_own_share_is_a_figure(source: Source) -> None:
-    found = swept(source, "own_share=0.05,0.2", variants=["you-1pct"])
-    assert [one["share"] for one in found.result["variants"].values()] == [0.05, 0.2]
+    found = swept(source, "own_share=0.05,0.1,0.2", variants=["you-1pct"])
+    made = found.result["variants"].values()
+    assert [one["share"] for one in made] == [0.05, 0.1, 0.2]
+    assert [one["title"] for one in made] == [f"you, {share}% of the load" for share in (5, 10, 20)]
+
+
+@pytest.mark.parametrize(
+    ("title", "variant", "said"),
+    [
+        ("us, with half a mirror", "you-1pct", "us, with half a mirror, own_share 0.2"),
+        ("nobody, or 1% of the load", "nobody", "nobody, or 1% of the load, own_share 0.2"),
+    ],
+)
+def test_a_title_that_does_not_state_your_share_keeps_its_words(
+    make_source: Callable[..., Source], title: str, variant: str, said: str
+) -> None:
+    source = make_source({"own_share": (0.1, 0.05, 0.2)})
+    source.data["variants"][variant]["title"] = title
+    found = swept(source, "own_share=0.2", variants=[variant])
+    assert [one["title"] for one in found.result["variants"].values()] == [said]
 
 
 def test_expectations_of_variants_that_are_not_played_are_not_judged(

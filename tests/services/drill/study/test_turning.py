@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surgetank.rehearsal.drill.turning import change, sentence, sweep_rows, turning_point
+from surgetank.rehearsal.drill.study.turning import change, sentence, sweep_rows, turning_point
 
 Make = Callable[..., dict[str, Any]]
 

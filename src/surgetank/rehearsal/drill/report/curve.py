@@ -8,7 +8,7 @@ from surgetank.rehearsal.drill.comparison import Spread, spread, tokens_s
 from surgetank.rehearsal.drill.report.bars import spread_said
 from surgetank.rehearsal.drill.report.drawing import CHARACTER, svg
 from surgetank.rehearsal.drill.report.markup import Markup, coordinate, tag
-from surgetank.rehearsal.drill.turning import sentence
+from surgetank.rehearsal.drill.study.turning import sentence
 from surgetank.rehearsal.drill.wording import percent, plain, span
 
 _LEFT, _TOP, _FOOT, _HEIGHT = 44.0, 14.0, 132.0, 154.0

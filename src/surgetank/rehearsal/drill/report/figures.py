@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from surgetank.rehearsal.drill.assumption import assumptions
+from surgetank.rehearsal.drill.output.assumption import assumptions
 from surgetank.rehearsal.drill.report.markup import Markup, joined, tag
 from surgetank.rehearsal.drill.report.table import table
+from surgetank.rehearsal.drill.study.sensitivity import was_tried
 from surgetank.rehearsal.drill.wording import NOTHING, count, plain
 from surgetank.rehearsal.scenario.schema import Figure, Scenario
 
@@ -29,7 +30,10 @@ def rests(scenario: Scenario, result: Mapping[str, Any]) -> Markup:
         for flip in flips
     ]
     flipping = sum(any(flip[f"flips_{side}"] is not None for side in _SIDES) for flip in flips)
-    caption = f"{flipping} of {count(len(flips), 'assumed figure')}, moved alone, flip the verdict"
+    tried = sum(map(was_tried, flips))
+    caption = f"{flipping} of {count(tried, 'assumed figure')}, moved alone, flip the verdict"
+    if tried < len(flips):
+        caption += f"; {len(flips) - tried} not tried, as no variant of this verdict plays them"
     head = ["figure", "assumed", "range", "verdict flips"]
     said = tag("p", assumptions(scenario, result))
     return joined([said, table("flips", caption, head, rows, class_="tall")])
@@ -70,6 +74,8 @@ def _origin(figure: Figure) -> Markup:
 
 def _flips(flip: Mapping[str, Any]) -> Markup:
     """Say where the verdict flips, and what breaks."""
+    if not was_tried(flip):
+        return tag("span", "not tried", class_="muted")
     found = [side for side in _SIDES if flip[f"flips_{side}"] is not None]
     if not found:
         return tag("span", "not within its range", class_="muted")

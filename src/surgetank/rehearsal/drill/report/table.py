@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from surgetank.rehearsal.drill.comparison import judged, median_run
-from surgetank.rehearsal.drill.direction import DIRECTIONS
+from surgetank.rehearsal.drill.output.direction import DIRECTIONS
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.report.markup import Markup, joined, tag, text
 from surgetank.rehearsal.drill.wording import (

@@ -5,8 +5,9 @@ from itertools import zip_longest
 from typing import Any
 
 from surgetank.rehearsal.drill.comparison import Standing, judged, seated, standings
-from surgetank.rehearsal.drill.markdown import code, table, text
+from surgetank.rehearsal.drill.output.markdown import code, table, text
 from surgetank.rehearsal.drill.play import Run
+from surgetank.rehearsal.drill.study.sensitivity import was_tried
 from surgetank.rehearsal.drill.wording import listing, observed, percent, plain, seconds_of, span
 from surgetank.rehearsal.scenario.schema import Scenario, Seat, Variant
 
@@ -49,7 +50,7 @@ def what(variant: Variant) -> str:
 
 def flips(flip: Mapping[str, Any] | None) -> str:
     """Say where an assumed figure flips the verdict; None is one that was not moved."""
-    if flip is None:
+    if flip is None or not was_tried(flip):
         return "not tried"
     sides = [
         f"{side} {plain(flip[f'flips_{side}'])}"

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from surgetank.rehearsal.drill.change import Change, Contrast, Turn, Word, has_moved
 from surgetank.rehearsal.drill.comparison import Spread
-from surgetank.rehearsal.drill.result_schema import Result
+from surgetank.rehearsal.drill.output.change import Change, Contrast, Turn, Word, has_moved
+from surgetank.rehearsal.drill.output.result_schema import Result
 from surgetank.rehearsal.drill.wording import count, listing, metric, printable
 
 ROWS_MAX = 40
@@ -41,6 +41,7 @@ def render(found: Contrast, *, before: str, after: str, width: int = 80) -> Text
         Text(f"{printable(found.after.scenario)} · tolerance {found.tolerance:.6g}", "bold"),
         Text(f"before: {_drill(found.before, before)}"),
         Text(f"after:  {_drill(found.after, after)}"),
+        *_edited(found, columns),
     ]
     for word, head in _HEADS.items():
         body = [*_turns(found.turns, word), *_changes(found.changes, word)]
@@ -51,6 +52,12 @@ def render(found: Contrast, *, before: str, after: str, width: int = 80) -> Text
         lines += [Text(""), Text("moved, not judged", "dim"), *_shown(unjudged, columns)]
     lines += [Text(""), *_closing(found, columns)]
     return Text("\n").join(lines)
+
+
+def _edited(found: Contrast, width: int) -> Iterator[Text]:
+    if found.is_edited:
+        note = "the scenario was edited between them: what moved may be the edit's doing"
+        yield from (Text(line, "yellow") for line in textwrap.wrap(note, width))
 
 
 def _drill(one: Result, name: str) -> str:

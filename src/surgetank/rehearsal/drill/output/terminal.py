@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from surgetank.rehearsal.drill.assumption import assumptions
 from surgetank.rehearsal.drill.comparison import Standing, judged, replay_command, seated, standings
+from surgetank.rehearsal.drill.output.assumption import assumptions
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.quantile import quantile
 from surgetank.rehearsal.drill.wording import (

@@ -3,7 +3,7 @@
 `result.py` builds plain objects; these models say what they hold, and read them back where two
 drills are compared. A key that is not here is an error, so that a misspelt one is found; names of
 metrics are open, as scenarios and results of other releases may know other ones.
-`python -m surgetank.rehearsal.drill.result_schema > FILE` writes the schema, which is published
+`python -m surgetank.rehearsal.drill.output.result_schema > FILE` writes the schema, which is published
 beside this module as package data; a test holds it current.
 """
 
@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from surgetank.core.errors import ConfigError
+from surgetank.rehearsal.drill.output.bounded_file import read_bounded
 from surgetank.rehearsal.scenario.schema import Seat
 
 FILE = "drill-result-v1.schema.json"
@@ -128,6 +129,8 @@ class Flip(_Part):
     """Why the least could not be played, where it could not."""
     refused_above: str | None = None
     """Why the most could not be played, where it could not."""
+    is_played: bool = True
+    """Whether any variant that the verdict is of meets the figure; false: nothing was tried."""
 
 
 class Point(BaseModel):
@@ -170,6 +173,8 @@ class Result(_Part):
     """Which form the object has."""
     scenario: str
     """Name of what was played."""
+    scenario_digest: str | None = None
+    """Equal for scenarios that say the same, however their files are written."""
     scale: Annotated[str, Field(pattern=r"^1:[1-9][0-9]*$")]
     """Size of the replica: rates are divided by it, ratios kept."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
@@ -199,7 +204,7 @@ def result_schema() -> dict[str, Any]:
 
 def published() -> str:
     """Read the schema that ships, as text."""
-    file = resources.files("surgetank.rehearsal.drill") / FILE
+    file = resources.files("surgetank.rehearsal.drill.output") / FILE
     return file.read_text(encoding="utf-8")
 
 
@@ -209,15 +214,8 @@ def read_result(path: Path) -> Result:
     Raises:
         ConfigError: It cannot be read, is larger than `RESULT_BYTES_MAX`, or is no result.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(RESULT_BYTES_MAX + 1)
-    except OSError as error:
-        wanted = "the JSON that `surgetank drill --json PATH` wrote"
-        raise ConfigError(file=str(path), key="(file)", value=str(error), wanted=wanted) from None
-    if len(content) > RESULT_BYTES_MAX:
-        wanted = f"at most {RESULT_BYTES_MAX} bytes"
-        raise ConfigError(file=str(path), key="(size)", value="(more)", wanted=wanted)
+    wanted = "the JSON that `surgetank drill --json PATH` wrote"
+    content = read_bounded(path, bytes_max=RESULT_BYTES_MAX, wanted=wanted)
     try:
         return Result.model_validate_json(content)
     except ValidationError as error:

@@ -11,10 +11,10 @@ from math import inf
 from typing import Any, NamedTuple
 
 from surgetank.core.errors import ConfigError, InvalidInputError
-from surgetank.rehearsal.drill.bisection import TOLERANCE_RATIO, Flip, nearest_flip
 from surgetank.rehearsal.drill.headline import strongest
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.session import Study, Task, check_plan, conduct, once
+from surgetank.rehearsal.drill.study.bisection import TOLERANCE_RATIO, Flip, nearest_flip
 from surgetank.rehearsal.drill.verdict import judge
 from surgetank.rehearsal.scenario.reader import Source
 from surgetank.rehearsal.scenario.schema import Figure, Scenario, Seat
@@ -97,7 +97,13 @@ def sensitivity(
         on_asked=on_asked,
     )
     pairs = zip(assumed.items(), sides[::2], sides[1::2], strict=True)
-    rows = [_row(name, figure, below, above) for (name, figure), below, above in pairs]
+    rows = [
+        {
+            **_row(name, figure, below, above),
+            "is_played": is_played(source, name, variants=variants),
+        }
+        for (name, figure), below, above in pairs
+    ]
     return Sensitivity(runs, sorted(rows, key=_nearest))
 
 
@@ -121,6 +127,27 @@ def deciding(scenario: Scenario) -> list[str]:
 def assumed_figures(scenario: Scenario) -> dict[str, Figure]:
     """The figures that a sensitivity run moves, by name, in the order of the scenario."""
     return {name: one for name, one in scenario.figures.items() if one.assumed is not None}
+
+
+def is_played(source: Source, name: str, *, variants: Sequence[str]) -> bool:
+    """Whether any of some variants meets an assumed figure: where none does, no run tries it.
+
+    Told from what the scenario says, without playing it; an end that cannot be read counts as met.
+    """
+    scenario = source.scenario()
+    for end in _range(scenario.figures[name]):
+        try:
+            moved = source.scenario({name: end})
+        except InvalidInputError:
+            return True
+        if any(_played_in(one, moved) != _played_in(one, scenario) for one in variants):
+            return True
+    return False
+
+
+def was_tried(row: Mapping[str, Any]) -> bool:
+    """Whether a row comes of runs; those of earlier releases do not say, and most do."""
+    return bool(row.get("is_played", True))
 
 
 def distance(row: Mapping[str, Any], side: str) -> float:
@@ -168,10 +195,22 @@ def _judge(plan: _Plan, name: str, value: float) -> Study[str | None]:
 
 
 def _played_in(variant: str, scenario: Scenario) -> Scenario:
-    """What of a scenario a run of `variant` meets."""
+    """What of a scenario a run of `variant` meets; figures of doors that it lacks are all alike."""
     entries = tuple(entry for entry in scenario.timeline if entry.is_of(variant))
-    only = {variant: scenario.variants[variant]}
-    return scenario.model_copy(update={"figures": {}, "timeline": entries, "variants": only})
+    chosen = scenario.variants[variant]
+    unmet = [
+        *(() if chosen.admission else ("admission_wait_s",)),
+        *(() if chosen.burst_limit else ("burst_ratio", "burst_s")),
+    ]
+    identity = scenario.cloud.identity.model_copy(update=dict.fromkeys(unmet, 1.0))
+    return scenario.model_copy(
+        update={
+            "figures": {},
+            "timeline": entries,
+            "variants": {variant: chosen},
+            "cloud": scenario.cloud.model_copy(update={"identity": identity}),
+        }
+    )
 
 
 def is_whole(source: Source, name: str, figure: Figure) -> bool:

@@ -6,7 +6,8 @@ from typing import Any
 
 from rich.text import Text
 
-from surgetank.rehearsal.drill.assumption import assumptions
+from surgetank.rehearsal.drill.output.assumption import assumptions
+from surgetank.rehearsal.drill.study.sensitivity import was_tried
 from surgetank.rehearsal.drill.wording import count, listing, plain, printable
 from surgetank.rehearsal.scenario.schema import Scenario
 
@@ -30,7 +31,8 @@ def render_sensitivity(scenario: Scenario, result: Mapping[str, Any]) -> Text:
             *_wrapped(f"verdict of {listing(list(result['variants']))}"),
             Text(""),
             *_flipping([row for row in rows if _flips(row)]),
-            *_steady([row for row in rows if not _flips(row)]),
+            *_steady([row for row in rows if not _flips(row) and was_tried(row)]),
+            *_untried([row for row in rows if not was_tried(row)]),
             *_refused(rows),
             Text(""),
             *_wrapped(assumptions(scenario, result)),
@@ -45,7 +47,10 @@ def _flips(row: Mapping[str, Any]) -> bool:
 
 def _flipping(rows: list[Mapping[str, Any]]) -> Iterator[Text]:
     if not rows:
-        yield Text("no assumed figure, moved alone over its range, flips the verdict", "green")
+        yield Text(
+            "no assumed figure that was tried, moved alone over its range, flips the verdict",
+            "green",
+        )
         return
     names = max(len(printable(row["figure"])) for row in rows)
     yield Text("THESE FLIP THE VERDICT, the nearest first", "bold")
@@ -67,6 +72,12 @@ def _steady(rows: list[Mapping[str, Any]]) -> Iterator[Text]:
     if rows:
         names = ", ".join(row["figure"] for row in rows)
         yield from _wrapped(f"these do not, alone, within their ranges: {names}")
+
+
+def _untried(rows: list[Mapping[str, Any]]) -> Iterator[Text]:
+    if rows:
+        names = ", ".join(row["figure"] for row in rows)
+        yield from _wrapped(f"not played by these variants, so not tried: {names}")
 
 
 def _refused(rows: list[Mapping[str, Any]]) -> Iterator[Text]:

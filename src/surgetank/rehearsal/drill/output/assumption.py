@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from surgetank.rehearsal.drill.headline import strongest
-from surgetank.rehearsal.drill.sensitivity import distance
+from surgetank.rehearsal.drill.study.sensitivity import distance, was_tried
 from surgetank.rehearsal.drill.verdict import describe
 from surgetank.rehearsal.drill.wording import plain, span
 from surgetank.rehearsal.scenario.schema import Scenario, Seat
@@ -25,9 +25,13 @@ def assumptions(scenario: Scenario, result: Mapping[str, Any]) -> str:
     rows = result["sensitivity"]
     if not rows:
         return counts
+    untried = sum(not was_tried(row) for row in rows)
+    if untried:
+        counts += f", {untried} of these figures not tried"
     flips = [(row, side) for row in rows for side in _SIDES if row[f"flips_{side}"] is not None]
     if not flips:
-        return f"{counts}; none of these figures, moved alone over its range, flips the verdict"
+        which = "the other figures" if untried else "these figures"
+        return f"{counts}; none of {which}, moved alone over its range, flips the verdict"
     flips.sort(key=lambda flip: distance(*flip))
     conditions: dict[str, list[str]] = {}
     for row, side in flips[:NAMED_MAX]:

@@ -8,7 +8,6 @@ the scenario that it was made of, which a digest tells; whatever then differs is
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
@@ -16,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from surgetank import __version__
 from surgetank.core.errors import ConfigError, InvalidInputError
+from surgetank.rehearsal.drill.digest import digest
+from surgetank.rehearsal.drill.output.bounded_file import read_bounded
 from surgetank.rehearsal.drill.play import Run, play
 from surgetank.rehearsal.drill.wording import count, printable
 from surgetank.rehearsal.scenario.schema import Scenario
@@ -91,12 +92,6 @@ class Replay(NamedTuple):
     """None: they are equal to the last."""
 
 
-def digest(scenario: Scenario) -> str:
-    """Tell scenarios apart by what they say; how it is written, and what is left out, is no part."""
-    text = scenario.model_dump_json(by_alias=True, exclude_defaults=True)
-    return blake2b(text.encode(), digest_size=16).hexdigest()
-
-
 def record(
     scenario: Scenario,
     variant: str,
@@ -151,16 +146,8 @@ def read(path: Path) -> Recording:
     Raises:
         ConfigError: It cannot be read, is too long, is cut short, or holds what no trace holds.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(TRACE_BYTES_MAX + 1)
-    except OSError as error:
-        wanted = "a trace that `surgetank drill --trace PATH` wrote"
-        raise ConfigError(file=str(path), key="(file)", value=str(error), wanted=wanted) from None
-    if len(content) > TRACE_BYTES_MAX:
-        wanted = f"at most {TRACE_BYTES_MAX} bytes"
-        raise ConfigError(file=str(path), key="(size)", value="(more)", wanted=wanted)
-    lines = content.split(b"\n")
+    wanted = "a trace that `surgetank drill --trace PATH` wrote"
+    lines = read_bounded(path, bytes_max=TRACE_BYTES_MAX, wanted=wanted).split(b"\n")
     header = _model(path, 1, lines[0], Header)
     if len(lines) < _LINES_MIN or lines[-1] or not lines[-2].startswith(b"{"):
         raise _error(path, len(lines), lines[-1], "a whole trace, with its end: it was cut short")

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from surgetank.rehearsal.drill.markdown import code, table, text
 from surgetank.rehearsal.drill.metrics import IDENTITY, POOL, SCRIPTED, milestone_at
 from surgetank.rehearsal.drill.outage import Outage
+from surgetank.rehearsal.drill.output.markdown import code, table, text
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.wording import (
     NEVER,

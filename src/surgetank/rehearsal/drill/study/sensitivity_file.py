@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
-from surgetank.rehearsal.drill.recording import digest
+from surgetank.rehearsal.drill.digest import digest
 from surgetank.rehearsal.scenario.schema import Scenario
 
 SCHEMA = "surgetank/sensitivity/v1"

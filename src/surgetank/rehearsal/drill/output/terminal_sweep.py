@@ -6,7 +6,8 @@ from typing import Any
 
 from rich.text import Text
 
-from surgetank.rehearsal.drill.turning import Row, sentence, sweep_rows
+from surgetank.rehearsal.drill.study.sweep import restated_title
+from surgetank.rehearsal.drill.study.turning import Row, sentence, sweep_rows
 from surgetank.rehearsal.drill.wording import count, percent, plain, printable, span
 from surgetank.rehearsal.scenario.schema import Scenario
 
@@ -36,8 +37,10 @@ def render_sweep(scenario: Scenario, result: Mapping[str, Any]) -> Text:
 def _table(scenario: Scenario, result: Mapping[str, Any], of: str) -> list[Text]:
     over = " (medians)" if len(result["seeds"]) > 1 else ""
     whose = "creates in time of those covered, of the others, of all"
-    title = f"{printable(scenario.variants[of].title)}{over}; {whose}"
     name = printable(result["sweep"]["name"])
+    variant = scenario.variants[of]
+    who = restated_title(variant, name, share=name) or variant.title
+    title = f"{printable(who)}{over}; {whose}"
     rows = sweep_rows(result, of)
     cells = [(plain(row.value), *_cells(row)) for row in rows]
     wanted = max(len(word) for word in (name, *(first for first, *_ in cells)))

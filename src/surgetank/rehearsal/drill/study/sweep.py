@@ -5,6 +5,7 @@ Who is covered at a share is every n-th arrival, so the seat stays what it is: a
 the load is everybody, each in part.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,15 +13,16 @@ from math import inf, isfinite
 from typing import Any, NamedTuple
 
 from surgetank.core.errors import InvalidInputError
-from surgetank.rehearsal.drill.bisection import between
 from surgetank.rehearsal.drill.comparison import tokens_s
+from surgetank.rehearsal.drill.digest import digest
 from surgetank.rehearsal.drill.headline import strongest
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.quantile import quantile
 from surgetank.rehearsal.drill.result import build_result
-from surgetank.rehearsal.drill.sensitivity import is_whole
 from surgetank.rehearsal.drill.session import Study, Task, check_plan, conduct
-from surgetank.rehearsal.drill.turning import change, turning_point
+from surgetank.rehearsal.drill.study.bisection import between
+from surgetank.rehearsal.drill.study.sensitivity import is_whole
+from surgetank.rehearsal.drill.study.turning import change, turning_point
 from surgetank.rehearsal.drill.wording import listing, percent, plain
 from surgetank.rehearsal.scenario.reader import Source
 from surgetank.rehearsal.scenario.schema import Scenario, Seat, Variant
@@ -31,8 +33,10 @@ REFINE_MAX = 4
 """Values that a sweep may add by itself for each variant: they halve the gap four times."""
 SHARE = "share"
 WARM_RATIO = "warm_ratio"
+OWN_SHARE = "own_share"
 _SETTINGS = {SHARE: "share", WARM_RATIO: "mirror_warm_ratio"}
 """What is set in the variant, by the name that a sweep has for it; other names are figures."""
+_STATED_SHARE = re.compile(r"[0-9.]+%(?= of the load)")
 _FORM = "NAME=VALUE,VALUE,... as share=0.01,0.1,1"
 
 
@@ -156,6 +160,14 @@ def usual_variants(scenario: Scenario) -> list[str]:
     return [name]
 
 
+def restated_title(variant: Variant, name: str, *, share: str) -> str | None:
+    """Put another share into a title that states the one which `name` moves; None: it does not."""
+    is_moved = name == OWN_SHARE and variant.seat is Seat.YOU
+    if not is_moved or _STATED_SHARE.search(variant.title) is None:
+        return None
+    return _STATED_SHARE.sub(lambda _: share, variant.title)
+
+
 def _study(
     maker: "_Maker", points: Sequence[_Point], *, seeds: Sequence[int], refine: int
 ) -> Study[list[_Played]]:
@@ -192,6 +204,7 @@ def _build(
     whole = scenario.model_copy(update={"variants": {**scenario.variants, **made}})
     runs = [run._replace(variant=one.point.name) for one in played for run in one.runs]
     result = build_result(whole, runs)
+    result["scenario_digest"] = digest(scenario)  # What is swept is not in the file.
     result["sweep"] = {
         "name": name,
         "variants": list(variants),
@@ -217,15 +230,21 @@ class _Maker:
     def point(self, value: float) -> _Point:
         """Set a value, or say why not."""
         scenario = self._set(value) if self.name in _SETTINGS else self._move(value)
-        said = {SHARE: f"share {plain(value)}", WARM_RATIO: f"mirror {percent(value)} warm"}
-        title = said.get(self.name, f"{self.name} {plain(value)}")
         return _Point(
             value=value,
             of=self.of,
             name=f"{self.of}@{self.name}={plain(value)}",
-            title=f"{scenario.variants[self.of].title}, {title}",
+            title=self._title(value),
             scenario=scenario,
         )
+
+    def _title(self, value: float) -> str:
+        variant = self.scenario.variants[self.of]
+        stated = restated_title(variant, self.name, share=f"{plain(100 * value)}%")
+        if stated is not None:
+            return stated
+        said = {SHARE: f"share {plain(value)}", WARM_RATIO: f"mirror {percent(value)} warm"}
+        return f"{variant.title}, {said.get(self.name, f'{self.name} {plain(value)}')}"
 
     def is_whole(self) -> bool:
         """Whether only whole numbers can be set."""

@@ -9,7 +9,6 @@ page is for people to write. Nothing in it depends on the machine or the hour.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from surgetank.rehearsal.drill import review_timeline
 from surgetank.rehearsal.drill.comparison import (
     Spread,
     judged,
@@ -19,9 +18,10 @@ from surgetank.rehearsal.drill.comparison import (
     standings,
 )
 from surgetank.rehearsal.drill.headline import headline
-from surgetank.rehearsal.drill.markdown import block, code, table, text
+from surgetank.rehearsal.drill.output import review_timeline
+from surgetank.rehearsal.drill.output.markdown import block, code, table, text
+from surgetank.rehearsal.drill.output.review_action import actions, flips, pairs, questions, what
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.review_action import actions, flips, pairs, questions, what
 from surgetank.rehearsal.drill.wording import (
     NOTHING,
     count,

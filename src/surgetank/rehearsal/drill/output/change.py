@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 from surgetank.core.errors import InvalidInputError
 from surgetank.rehearsal.drill.comparison import Spread
-from surgetank.rehearsal.drill.direction import DIRECTIONS, Better, Direction
-from surgetank.rehearsal.drill.result_schema import Result, Summary, VariantResult
+from surgetank.rehearsal.drill.output.direction import DIRECTIONS, Better, Direction
+from surgetank.rehearsal.drill.output.result_schema import Result, Summary, VariantResult
 
 SCHEMA = "surgetank/drill-change/v1"
 TOLERANCE = 0.1
@@ -78,6 +78,12 @@ class Contrast(NamedTuple):
     turns: list[Turn]
 
     @property
+    def is_edited(self) -> bool | None:
+        """Whether the scenario says something else after than before; None: a drill does not tell."""
+        before, after = self.before.scenario_digest, self.after.scenario_digest
+        return None if before is None or after is None else before != after
+
+    @property
     def words(self) -> list[Word]:
         """How each metric and each expectation moved."""
         return [*(one.word for one in self.changes), *(one.word for one in self.turns)]
@@ -130,6 +136,7 @@ def document(found: Contrast) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "scenario": found.after.scenario,
+        "scenario_edited": found.is_edited,
         "scale": found.after.scale,
         "tolerance": found.tolerance,
         "before": _side(found.before),
