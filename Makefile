@@ -25,7 +25,7 @@ PYTEST  := $(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo '  VENV=DIR installs elsewhere; PYTHON=PATH picks the interpreter; ARGS=... goes to the command.'
 
@@ -97,6 +97,10 @@ test-long: setup ## Slow tests: many seeds, long histories, whole scenarios
 .PHONY: bench
 bench: setup ## Measure side by side with peers; prints figures, asserts none
 	@for file in $(wildcard bench/*.py); do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
+
+.PHONY: bench-drain
+bench-drain: setup ## Drain a backlog by every release law, ours and peers, in every world that ships
+	$(BIN)/surgetank bench drain --json drain.json --plot drain.svg $(ARGS)
 
 .PHONY: format
 format: setup ## Format, and mend what the linter can

@@ -18,7 +18,7 @@ from surgetank.control import governor
 from surgetank.control.backoff import BackoffPolicy, delay_s
 from surgetank.control.breaker import BreakerPolicy, Phase
 from surgetank.control.governor import GovernorPolicy
-from surgetank.control.peer import Sdk
+from surgetank.control.peer.sdk import Sdk
 from surgetank.control.release import ReleasePolicy
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
 
@@ -183,7 +183,7 @@ class World:
         return self.done >= BACKLOG
 
     def is_closed(self) -> bool:
-        return self.governed.breaker.phase is Phase.CLOSED
+        return self.governed.breaker.phase == Phase.CLOSED
 
 
 SCALES = pytest.mark.parametrize("capacity_per_s", [0.4, 4.0, 40.0])
@@ -192,20 +192,20 @@ SEEDS = pytest.mark.parametrize("seed", [1, 2, 3])
 
 @SCALES
 @SEEDS
-def test_a_sudden_backlog_drains_within_twice_the_optimum_and_tips_nothing(
+def test_a_sudden_backlog_takes_a_quarter_more_than_the_optimum_at_most_and_tips_nothing(
     capacity_per_s: float, seed: int
 ) -> None:
     world = World(policy=ADAPTIVE, capacity_per_s=capacity_per_s, seed=seed)
     world.learn()
     world.backlog_comes()
-    assert world.drain() < 2.0
+    assert world.drain() < 1.25
     assert world.tips == 0
 
 
 @SCALES
 @SEEDS
 @pytest.mark.parametrize("fault", [OutcomeKind.BLOCKED, OutcomeKind.TRANSIENT])
-def test_a_backlog_of_an_outage_drains_within_twice_the_optimum_once_probes_succeed(
+def test_a_backlog_of_an_outage_drains_soon_once_probes_succeed(
     capacity_per_s: float, seed: int, fault: OutcomeKind
 ) -> None:
     world = World(policy=ADAPTIVE, capacity_per_s=capacity_per_s, seed=seed)
@@ -216,7 +216,7 @@ def test_a_backlog_of_an_outage_drains_within_twice_the_optimum_once_probes_succ
     assert not world.is_closed()
     world.fault = None
     world.run(until=world.is_closed, end_at=world.now + 120.0)
-    assert world.drain() < 2.0
+    assert world.drain() < 1.7
     assert world.tips == 0
 
 
@@ -239,7 +239,7 @@ def test_fresh_hardly_suffers_while_the_backlog_drains(capacity_per_s: float) ->
     world.backlog_comes()
     world.drain()
     world.run_for(60.0)
-    assert world.fresh_ok >= 0.97 * world.fresh_asked - CROWD
+    assert world.fresh_ok >= 0.99 * world.fresh_asked - CROWD
 
 
 @SCALES
@@ -247,7 +247,7 @@ def test_a_dependency_that_always_fails_one_call_in_ten_still_drains(capacity_pe
     world = World(policy=ADAPTIVE, capacity_per_s=capacity_per_s, seed=5, noise=0.1)
     world.learn()
     world.backlog_comes()
-    assert world.drain() < 6.0
+    assert world.drain() < 1.25
     assert world.tips == 0
 
 
@@ -264,7 +264,7 @@ def test_a_station_tipped_by_others_is_left_alone_until_it_heals_and_then_draine
     law = ReleasePolicy(timeout_s=10.0)
     world = tipped_by_others(replace(ADAPTIVE, law=law))
     world.backlog_comes()
-    assert world.drain() < 4.0
+    assert world.drain() < 3.25
     assert not world.is_slow
 
 

@@ -22,10 +22,23 @@ KINDS = {
 }
 
 
+def told(
+    evidence: Evidence,
+    kind: OutcomeKind = OutcomeKind.OK,
+    *,
+    lane: Lane = Lane.FRESH,
+    latency_s: float = 0.1,
+    in_flight: int = 1,
+) -> Evidence:
+    return evidences.gather(
+        evidence, kind=kind, lane=lane, latency_s=latency_s, in_flight=in_flight
+    )
+
+
 def gathered(results: str, *, lane: Lane = Lane.FRESH, latency_s: float = 0.1) -> Evidence:
     evidence = Evidence(100.0)
     for result in results:
-        evidence = evidences.gather(evidence, kind=KINDS[result], lane=lane, latency_s=latency_s)
+        evidence = told(evidence, KINDS[result], lane=lane, latency_s=latency_s)
     return evidence
 
 
@@ -56,13 +69,9 @@ def test_an_interval_closes_on_results_rather_than_on_time(
 def test_three_late_calls_in_a_row_close_it_early_and_speak_for_it() -> None:
     evidence = gathered("...")
     for latency_s in (5.0, 6.0):
-        evidence = evidences.gather(
-            evidence, kind=OutcomeKind.OK, lane=Lane.FRESH, latency_s=latency_s
-        )
+        evidence = told(evidence, latency_s=latency_s)
     assert not evidences.is_enough(evidence, POLICY, now=101.0, late_s=4.0)
-    late = evidences.gather(
-        gathered("..", latency_s=5.0), kind=OutcomeKind.OK, lane=Lane.FRESH, latency_s=7.0
-    )
+    late = told(gathered("..", latency_s=5.0), latency_s=7.0)
     assert evidences.is_enough(late, POLICY, now=101.0, late_s=4.0)
     assert evidences.close(late, now=101.0, late_s=4.0)[0].latency_low_s == 5.0
 
@@ -70,7 +79,7 @@ def test_three_late_calls_in_a_row_close_it_early_and_speak_for_it() -> None:
 def test_a_closed_interval_carries_the_counts_of_both_lanes() -> None:
     evidence = gathered("..x")
     for kind in (OutcomeKind.OK, OutcomeKind.PERMANENT, OutcomeKind.TIMEOUT):
-        evidence = evidences.gather(evidence, kind=kind, lane=Lane.BACKLOG, latency_s=0.3)
+        evidence = told(evidence, kind, lane=Lane.BACKLOG, latency_s=0.3)
     interval, after = evidences.close(evidence, now=102.0, late_s=math.inf)
     assert (interval.ok, interval.bad, interval.backlog_ok, interval.backlog_bad) == (4, 2, 2, 1)
     assert (interval.ended_at, interval.span_s, interval.latency_count) == (102.0, 2.0, 3)
@@ -78,13 +87,39 @@ def test_a_closed_interval_carries_the_counts_of_both_lanes() -> None:
     assert after == Evidence(102.0)
 
 
+def test_throttled_calls_are_bad_ones_counted_by_themselves() -> None:
+    interval, _ = evidences.close(gathered(".xyyt"), now=101.0, late_s=math.inf)
+    assert (interval.bad, interval.throttled) == (4, 2)
+
+
+def test_the_peak_is_of_this_interval_alone() -> None:
+    evidence = Evidence(100.0)
+    for in_flight in (3, 7, 5):
+        evidence = told(evidence, in_flight=in_flight)
+    interval, after = evidences.close(evidence, now=101.0, late_s=math.inf)
+    assert interval.in_flight_peak == 7
+    assert told(after, in_flight=4).in_flight_peak == 4
+
+
+def test_an_interval_tells_low_high_mean_and_least_latency() -> None:
+    evidence = Evidence(100.0)
+    for number in range(11):
+        evidence = told(evidence, latency_s=float(number))
+    interval, _ = evidences.close(evidence, now=101.0, late_s=math.inf)
+    assert interval[-4:] == (2.0, 9.0, 5.0, 0.0)
+
+
 def test_an_interval_without_a_good_answer_has_no_latency() -> None:
     interval, _ = evidences.close(gathered("xxp"), now=101.0, late_s=1.0)
-    assert (interval.latency_count, interval.latency_low_s, interval.latency_mean_s) == (
-        0,
-        0.0,
-        0.0,
-    )
+    assert interval.latency_count == 0
+    assert interval[-4:] == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_an_interval_carries_what_the_law_refused() -> None:
+    evidence = gathered("...")._replace(held=1, shed=2)
+    interval, after = evidences.close(evidence, now=101.0, late_s=math.inf)
+    assert (interval.held, interval.shed) == (1, 2)
+    assert (after.held, after.shed) == (0, 0)
 
 
 @given(st.lists(st.floats(0.0, 1e3), min_size=1, max_size=400))
@@ -92,13 +127,12 @@ def test_the_few_latencies_kept_span_a_busy_interval(latencies_s: list[float]) -
     evidence = Evidence(0.0)
     for _ in range(2):  # The second interval knows from the first how thinly to keep them.
         for latency_s in latencies_s:
-            evidence = evidences.gather(
-                evidence, kind=OutcomeKind.OK, lane=Lane.FRESH, latency_s=latency_s
-            )
+            evidence = told(evidence, latency_s=latency_s)
         kept = len(evidence.latencies)
         interval, evidence = evidences.close(evidence, now=evidence.began_at + 1.0, late_s=1e9)
         assert 1 <= kept <= LATENCIES_LIMIT
-        assert min(latencies_s) <= interval.latency_low_s <= max(latencies_s)
+        low_s, high_s = interval.latency_low_s, interval.latency_high_s
+        assert min(latencies_s) <= interval.latency_least_s <= low_s <= high_s <= max(latencies_s)
     assert evidence.stride == max(1, len(latencies_s) // LATENCIES_LIMIT)
 
 

@@ -1,320 +1,505 @@
 """The adaptive law: it learns in health, yields to delay and errors, and always comes back."""
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from surgetank.control.evidence import Interval
+from surgetank.control.evidence import RESULTS_MIN, Interval
 from surgetank.control.release import ReleasePolicy
 from surgetank.control.signal import FLOOR_MAX, Mode, Release
 from surgetank.core.errors import InvalidInputError
 
 POLICY = ReleasePolicy()
+DOCS = Path(__file__).parents[2] / "docs/explanation/release-law.md"
+BASE_S = 0.1
 
 
-def interval(
-    at: float,
-    *,
-    ok: int = 120,
-    bad: int = 0,
-    backlog: int = 60,
-    held: int = 1,
-    span_s: float = 6.0,
-    low_s: float = 0.1,
-) -> Interval:
-    return Interval(at, span_s, ok, bad, min(ok, backlog), 0, held, ok, low_s, low_s)
+@dataclass(frozen=True)
+class Life:
+    """A state of the law, and the instant."""
+
+    state: Release
+    now: float = 0.0
+
+    def see(
+        self,
+        *,
+        low_s: float = BASE_S,
+        ok: int = 100,
+        bad: int = 0,
+        backlog: int | None = None,
+        held: int = 1,
+        shed: int = 0,
+        peak: int | None = None,
+        span_s: float = 1.0,
+    ) -> "Life":
+        """One more interval, by default of a busy and healthy second."""
+        now, mine = self.now + span_s, ok // 2 if backlog is None else backlog
+        most = math.ceil(self.state.window) if peak is None else peak
+        counts = (ok, bad, 0, mine, min(bad, mine), held, shed, most, ok)
+        interval = Interval(now, span_s, *counts, low_s, low_s, low_s, low_s)
+        return Life(POLICY.step(self.state, interval), now)
+
+    def delayed(self, targets: float) -> "Life":
+        """An interval of a queue that is so many targets long."""
+        target_s = self.state.target_s or POLICY.delay_share * POLICY.timeout_s
+        return self.see(low_s=self.state.base_s + targets * target_s)
+
+    def until(self, what: Callable[["Life"], "Life"], mode: Mode, *, limit: int = 400) -> "Life":
+        """See the same, until the mode is left; it has to be `mode` then."""
+        life, before = self, self.state.mode
+        for _ in range(limit):
+            life = what(life)
+            if life.state.mode != before:
+                break
+        assert Mode(life.state.mode) == mode
+        return life
 
 
-def play(state: Release, intervals: Sequence[Interval]) -> Release:
-    for each in intervals:
-        state = POLICY.step(state, each)
-    return state
+def well(life: Life) -> Life:
+    return life.see()
 
 
-def many(count: int, *, start: float = 0.0, **what: float) -> list[Interval]:
-    span_s = what.get("span_s", 6.0)
-    return [
-        interval(start + span_s * (number + 1), **what)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # a table of mixed numbers
-        for number in range(count)
-    ]
+def a_little_late(life: Life) -> Life:
+    return life.delayed(0.8)
 
 
-def cruising() -> Release:
-    """In CRUISE at some 10 calls a second of backlog, with a baseline of 0.1 s."""
-    state = play(POLICY.start(now=0.0), many(20))
-    state = play(state, many(1, start=120.0, low_s=0.5))
-    assert state.mode == Mode.DRAIN
-    state = play(state, many(4, start=126.0))
-    assert state.mode == Mode.CRUISE
-    return state
+def late(life: Life) -> Life:
+    return life.delayed(3.0)
 
 
-def after_opening(state: Release, *, at: float) -> Release:
-    opened = POLICY.opened(state, is_overload=False, now=at)
-    return POLICY.closed(opened, probes=3, now=at + 30.0)
+def congested(life: Life) -> Life:
+    return life.delayed(8.0)
 
 
-def test_starts_healthy_for_a_dependency_never_seen() -> None:
-    state = POLICY.start(now=7.0)
-    assert (state.mode, state.fresh_share) == (Mode.RAMP, 1.0)
+def failing(life: Life) -> Life:
+    return life.see(ok=70, bad=30)
+
+
+def collapsed(life: Life) -> Life:
+    return life.see(ok=10, bad=60)
+
+
+def fresh_alone_late(life: Life) -> Life:
+    return life.see(low_s=0.5 * POLICY.timeout_s, backlog=0)
+
+
+def idle(life: Life) -> Life:
+    return life.see(backlog=0, held=0, peak=3)
+
+
+def opened(life: Life) -> Life:
+    return Life(POLICY.opened(life.state, now=life.now), life.now)
+
+
+def closed(life: Life) -> Life:
+    return Life(POLICY.closed(life.state, probes=3, now=life.now), life.now)
+
+
+def interrupted(life: Life) -> Life:
+    after = opened(life)
+    return closed(Life(after.state, after.now + 30.0))
+
+
+def begun() -> Life:
+    return Life(POLICY.start(now=0.0))
+
+
+def in_mode(mode: Mode) -> Life:
+    """Reach a mode from the start."""
+    if mode is Mode.TRICKLE:
+        return begun()
+    if mode is Mode.SHED:
+        return closed(opened(in_mode(Mode.RAMP)))
+    if mode is Mode.RAMP:
+        return begun().until(well, Mode.RAMP)
+    if mode is Mode.DRAIN:
+        return in_mode(Mode.RAMP).until(late, Mode.DRAIN)
+    cruising = in_mode(Mode.RAMP).until(a_little_late, Mode.CRUISE)
+    return cruising if mode is Mode.CRUISE else cruising.until(a_little_late, Mode.PROBE)
+
+
+TRANSITIONS = [
+    (Mode.TRICKLE, well, Mode.RAMP),
+    (Mode.RAMP, a_little_late, Mode.CRUISE),
+    (Mode.RAMP, late, Mode.DRAIN),
+    (Mode.RAMP, failing, Mode.CRUISE),
+    (Mode.DRAIN, well, Mode.CRUISE),
+    (Mode.DRAIN, failing, Mode.CRUISE),
+    (Mode.CRUISE, congested, Mode.DRAIN),
+    (Mode.CRUISE, well, Mode.RAMP),
+    (Mode.CRUISE, a_little_late, Mode.PROBE),
+    (Mode.CRUISE, idle, Mode.RAMP),
+    (Mode.PROBE, well, Mode.CRUISE),
+    (Mode.PROBE, failing, Mode.CRUISE),
+    (Mode.TRICKLE, collapsed, Mode.SHED),
+    (Mode.CRUISE, collapsed, Mode.SHED),
+    *[(mode, opened, Mode.SHED) for mode in Mode if mode is not Mode.SHED],
+    (Mode.RAMP, fresh_alone_late, Mode.DRAIN),
+    (Mode.DRAIN, fresh_alone_late, Mode.SHED),
+    (Mode.SHED, well, Mode.RAMP),
+]
+
+
+@pytest.mark.parametrize(
+    ("before", "what", "after"),
+    TRANSITIONS,
+    ids=lambda one: one.name if isinstance(one, Mode) else one.__name__,
+)
+def test_each_transition_happens(before: Mode, what: Callable[[Life], Life], after: Mode) -> None:
+    in_mode(before).until(what, after)
+
+
+def test_the_page_tells_of_each_transition_and_of_no_other() -> None:
+    rows = re.findall(r"^\| (\w+) \| .* \| ([A-Z]+) \|$", DOCS.read_text(), re.MULTILINE)
+    told = {
+        (mode, after)
+        for before, after in rows
+        for mode in (
+            [one.name for one in Mode if one.name != after] if before == "any" else [before]
+        )
+    }
+    assert told == {(before.name, after.name) for before, _, after in TRANSITIONS}
+
+
+def test_starts_with_a_few_calls_and_free_fresh() -> None:
+    state = begun().state
+    assert state.in_flight_max == POLICY.window_start
     assert state.rate_per_s == POLICY.rate_per_s_unlearnt
+    assert state.fresh_in_flight_max == math.inf
 
 
-def test_learns_the_healthy_rate_from_fresh_alone_and_readies_the_start_of_a_ramp() -> None:
-    state = play(POLICY.start(now=0.0), many(40, backlog=0, held=0))
-    assert state.healthy_per_s == pytest.approx(20.0, rel=0.01)
-    assert state.rate_per_s == pytest.approx(POLICY.start_share * 20.0, rel=0.01)
+def test_workers_that_share_nothing_start_with_their_part() -> None:
+    state = ReleasePolicy(workers=1_000).start(now=0.0)
+    assert state.window <= 0.001 * POLICY.window_start
+    assert state.rate_per_s <= POLICY.rate_per_s_unlearnt
+    assert state.in_flight_max == 1.0
 
 
-@pytest.mark.parametrize("scale", [0.001, 0.1, 10.0])
-def test_trickles_and_starts_at_the_same_share_of_health_at_any_scale(scale: float) -> None:
-    learnt = play(POLICY.start(now=0.0), many(400, backlog=0, held=0, span_s=6.0 / scale))
-    opened = after_opening(learnt, at=1e7)
-    assert opened.rate_per_s == pytest.approx(
-        max(POLICY.rate_per_s_min, POLICY.trickle_share * learnt.healthy_per_s)
-    )
-    assert learnt.healthy_per_s == pytest.approx(20.0 * scale, rel=0.05)
+def test_errors_start_the_count_of_clean_results_again() -> None:
+    life = begun().see(ok=6)
+    assert life.state.clean == 6
+    assert life.see(ok=3, bad=3).state.clean == 0
 
 
-def test_ramps_while_the_backlog_is_held_and_not_otherwise() -> None:
-    start = play(POLICY.start(now=0.0), many(5))
-    assert play(start, many(5, start=30.0)).rate_per_s > 1.5 * start.rate_per_s
-    unused = many(5, start=30.0, held=0, backlog=1)
-    assert play(start, unused).rate_per_s == start.rate_per_s
+def test_a_ramp_grows_while_the_backlog_is_held_and_not_otherwise() -> None:
+    used = unused = in_mode(Mode.RAMP)
+    unused = Life(unused.state._replace(window=1_000.0), unused.now)
+    before = used.state.window
+    for _ in range(10):
+        used, unused = used.see(), unused.see(held=0, peak=20)
+    assert used.state.window > 2.0 * before
+    assert unused.state.window == 1_000.0
 
 
-def test_hurries_below_the_rate_that_was_healthy() -> None:
-    learnt = play(POLICY.start(now=0.0), many(40, backlog=0, held=0))
-    slack = play(learnt._replace(fresh_per_s=2.0), many(1, start=240.0, ok=24))
-    assert slack.rate_per_s >= 1.4 * learnt.rate_per_s
-
-
-def test_the_first_sign_of_delay_ends_the_ramp_below_what_was_delivered() -> None:
-    state = play(POLICY.start(now=0.0), many(12))
-    after = play(state, many(1, start=72.0, low_s=0.5))
+@pytest.mark.parametrize("targets", [3.0, 8.0])
+def test_a_queue_is_taken_out_of_the_window(targets: float) -> None:
+    ramping = in_mode(Mode.RAMP)
+    after = ramping.delayed(targets).state
     assert after.mode == Mode.DRAIN
-    assert after.rate_per_s < state.rate_per_s
-    assert after.integral_per_s > after.rate_per_s
+    assert after.window < ramping.state.window
 
 
-def test_a_queue_that_grows_is_given_way_to_further() -> None:
-    state, rates = play(POLICY.start(now=0.0), many(12)), list[float]()
-    for number in range(6):
-        state = POLICY.step(state, interval(72.0 + 13.0 * (number + 1), low_s=1.0 + 2.0 * number))
-        rates.append(state.rate_per_s)
-    assert rates == sorted(rates, reverse=True)
-    assert POLICY.rate_per_s_min <= rates[-1] < 0.5 * rates[0]
+def test_three_results_in_an_interval_are_enough_to_ramp_and_to_see_a_queue() -> None:
+    sparse = begun()
+    for _ in range(20):
+        sparse = sparse.see(ok=3, span_s=300.0, low_s=40.0)
+    assert sparse.state.mode == Mode.RAMP
+    assert sparse.state.window > 2.0
+    late = sparse.see(ok=3, span_s=300.0, low_s=60.0).see(ok=3, span_s=300.0, low_s=60.0)
+    assert late.state.mode == Mode.DRAIN
 
 
-def test_latency_that_slowing_down_does_not_move_becomes_the_baseline() -> None:
-    slow = play(POLICY.start(now=0.0), [*many(12), *many(20, start=72.0, low_s=1.0)])
-    assert slow.base_s == pytest.approx(1.0, rel=0.3)
-    assert slow.mode != Mode.DRAIN
+def test_failures_cut_the_window_once_a_round_trip() -> None:
+    cruising = in_mode(Mode.CRUISE)
+    once = failing(cruising)
+    assert once.state.window < cruising.state.window
+    assert failing(once).state.window == once.state.window
 
 
-def test_errors_above_their_floor_are_congestion_and_the_ramp_goes_on_after_them() -> None:
-    state = play(POLICY.start(now=0.0), many(12))
-    failing = play(state, many(1, start=72.0, ok=6, bad=6))
-    assert failing.mode == Mode.DRAIN
-    assert play(failing, many(2, start=78.0)).mode == Mode.RAMP
-
-
-def test_errors_without_any_answer_count_as_the_longest_delay() -> None:
-    state = play(POLICY.start(now=0.0), many(12))
-    silent = play(state, many(1, start=72.0, ok=0, bad=3))
-    assert silent.queue_delay_s == POLICY.timeout_s
-    assert silent.mode == Mode.DRAIN
+def test_without_any_answer_the_delay_is_the_longest() -> None:
+    silent = in_mode(Mode.RAMP).see(ok=0, bad=3).state
+    assert silent.delay_s == POLICY.timeout_s
 
 
 def test_answers_without_latency_leave_the_delay_as_it_was() -> None:
-    state = play(POLICY.start(now=0.0), many(12))
-    refusals = interval(78.0)._replace(latency_count=0)
-    assert POLICY.step(state, refusals).queue_delay_s == state.queue_delay_s
+    life = in_mode(Mode.CRUISE)
+    counts = (10, 0, 0, 5, 0, 1, 0, 9, 0)
+    refusals = Interval(life.now + 1.0, 1.0, *counts, 0.0, 0.0, 0.0, 0.0)
+    assert POLICY.step(life.state, refusals).queue_s == life.state.queue_s
+
+
+def test_one_odd_interval_does_not_move_the_baseline_or_the_queue() -> None:
+    cruising = in_mode(Mode.CRUISE)
+    narrow_s = 0.5 * POLICY.base_multiple * BASE_S
+    odd = cruising.see(low_s=cruising.state.middle_s + narrow_s).state
+    assert odd.queue_s == pytest.approx(cruising.state.queue_s)
+    lucky = cruising.see(low_s=0.01 * BASE_S).state
+    assert lucky.base_s == cruising.state.base_s
+
+
+def test_noise_raises_the_target_within_its_bound() -> None:
+    life = in_mode(Mode.RAMP)
+    for number in range(300):
+        life = life.see(low_s=BASE_S * (1.0 + 2.0 * (number % 3)), held=0, backlog=0)
+    quiet = in_mode(Mode.RAMP).state.target_s
+    most_s = POLICY.delay_share_max * POLICY.timeout_s
+    assert quiet < life.state.target_s <= most_s
+
+
+def test_the_slowest_tenth_near_the_time_out_is_a_queue_too() -> None:
+    life = in_mode(Mode.CRUISE)
+    counts = (100, 0, 0, 50, 0, 1, 0, 10, 100)
+    slow = Interval(life.now + 1.0, 1.0, *counts, BASE_S, 0.9 * POLICY.timeout_s, 1.0, BASE_S)
+    after = POLICY.step(life.state, slow)
+    assert after.queue_s < after.target_s < after.delay_s
 
 
 def test_a_floor_of_errors_that_are_not_ours_is_learnt_in_quiet() -> None:
-    state = play(POLICY.start(now=0.0), many(200, ok=54, bad=6, backlog=0, held=0))
-    assert state.error_floor == pytest.approx(0.1, abs=0.01)
-    busy = play(state, many(1, start=1206.0, ok=54, bad=7, backlog=40))
-    assert (busy.is_failing, busy.mode) == (0, Mode.RAMP)
-    assert play(state, many(1, start=1206.0, ok=40, bad=20, backlog=40)).is_failing == 1
+    life = in_mode(Mode.RAMP)
+    for _ in range(200):
+        life = life.see(ok=54, bad=6, backlog=0, held=0, peak=3)
+    assert life.state.error_floor == pytest.approx(0.1, abs=0.01)
+    assert life.see(ok=54, bad=7).state.is_failing == 0
+    assert life.see(ok=30, bad=30).state.is_failing == 1
 
 
 def test_no_floor_is_learnt_above_its_limit() -> None:
-    state = play(POLICY.start(now=0.0), many(200, ok=30, bad=30, backlog=0, held=0))
-    assert state.error_floor == FLOOR_MAX
+    life = in_mode(Mode.RAMP)
+    for _ in range(400):
+        life = life.see(ok=30, bad=30, backlog=0, held=0, peak=3)
+    assert life.state.error_floor <= FLOOR_MAX
 
 
-def test_cruise_follows_a_capacity_that_grows_and_one_that_shrinks() -> None:
-    state = cruising()
-    grown = play(state, many(100, start=200.0))
-    assert grown.rate_per_s > 2.0 * state.rate_per_s
-    shrunk = play(state, many(6, start=200.0, low_s=0.35))
-    assert shrunk.rate_per_s < state.rate_per_s
+def test_latency_that_is_not_our_doing_becomes_the_baseline() -> None:
+    life = in_mode(Mode.CRUISE)
+    for _ in range(200):
+        life = life.see(low_s=1.0)
+    assert life.state.base_s == pytest.approx(1.0, rel=0.2)
+    assert life.state.mode != Mode.DRAIN
 
 
-def test_cruise_grows_by_a_bounded_step_however_long_the_interval() -> None:
-    state = cruising()
-    for number in range(60):
-        after = POLICY.step(state, interval(1_000.0 * (number + 1), span_s=1_000.0, backlog=12))
-        assert after.integral_per_s <= 1.031 * state.integral_per_s
-        state = after
+def test_a_latency_that_rose_while_nobody_called_is_the_new_baseline() -> None:
+    life = in_mode(Mode.CRUISE)
+    for _ in range(200):
+        life = life.see(low_s=0.5, held=0, backlog=0, peak=3)
+    assert life.state.base_s == pytest.approx(0.5, rel=0.1)
 
 
-def test_now_and_then_it_probes_for_the_baseline_and_returns() -> None:
-    state, modes = cruising(), list[int]()
-    for each in many(200, start=200.0, low_s=0.12):
-        state = POLICY.step(state, each)
-        modes.append(state.mode)
-    assert Mode.PROBE in modes
-    assert modes[-1] in (Mode.CRUISE, Mode.PROBE)
-    assert state.base_s == pytest.approx(0.12, rel=0.1)
+def test_an_idle_window_fades_to_what_is_under_way() -> None:
+    fast = in_mode(Mode.CRUISE)
+    life = Life(fast.state._replace(window=500.0), fast.now)
+    for _ in range(4_000):
+        life = idle(life)
+    assert life.state.mode == Mode.RAMP
+    assert life.state.window < 20.0
 
 
-def test_an_idle_rate_fades_to_the_start_of_a_ramp() -> None:
-    fast = cruising()._replace(rate_per_s=50.0)
-    idle = play(fast, many(600, start=200.0, backlog=0, held=0))
-    assert idle.mode == Mode.RAMP
-    assert idle.rate_per_s == pytest.approx(POLICY.start_share * idle.healthy_per_s)
+def test_fresh_that_alone_is_too_much_is_shed_and_let_back_in() -> None:
+    shed = in_mode(Mode.DRAIN).until(fresh_alone_late, Mode.SHED).state
+    assert 1.0 <= shed.fresh_in_flight_max < math.inf
+    free = Life(shed, 100.0).until(well, Mode.RAMP).state
+    assert free.fresh_in_flight_max == math.inf
 
 
-def test_trickles_after_an_opening_until_ten_clean_results() -> None:
-    state = after_opening(cruising(), at=200.0)
-    assert state.mode == Mode.TRICKLE
-    six = play(state, many(1, start=230.0, ok=6))
-    assert (six.mode, six.clean) == (Mode.TRICKLE, 9)
-    assert play(six, many(1, start=236.0, ok=6)).mode == Mode.RAMP
-
-
-def test_three_clean_results_are_enough_after_a_minute() -> None:
-    state = after_opening(cruising(), at=200.0)
-    assert play(state, many(1, start=230.0, ok=3, span_s=59.0)).mode == Mode.TRICKLE
-    assert play(state, many(1, start=230.0, ok=3, span_s=61.0)).mode == Mode.RAMP
-
-
-def test_errors_in_a_trickle_start_the_count_again() -> None:
-    state = play(after_opening(cruising(), at=200.0), many(1, start=230.0, ok=6))
-    assert play(state, many(1, start=236.0, ok=3, bad=3)).clean == 0
-
-
-def test_delay_in_a_trickle_holds_it_until_it_is_known_to_be_how_things_are_now() -> None:
-    state = after_opening(cruising(), at=200.0)
-    assert play(state, many(3, start=230.0, low_s=3.0)).mode == Mode.TRICKLE
-    assert play(state, many(60, start=230.0, low_s=3.0)).mode != Mode.TRICKLE
-
-
-def test_fresh_is_shed_only_when_it_tips_the_dependency_over_again() -> None:
-    first = POLICY.opened(cruising(), is_overload=True, now=200.0)
-    assert first.fresh_share == 1.0
-    probe_failed = POLICY.opened(first, is_overload=False, now=230.0)
-    assert probe_failed.fresh_share == 1.0
-    again = POLICY.opened(first, is_overload=True, now=230.0)
-    assert again.fresh_share == pytest.approx(0.6)
+def test_shedding_lets_more_in_while_fresh_is_refused_and_answered_in_time() -> None:
+    life = in_mode(Mode.SHED)
+    before = life.state.fresh_in_flight_max
     for _ in range(20):
-        again = POLICY.opened(again, is_overload=True, now=230.0)
-    assert again.fresh_share == POLICY.fresh_share_min
+        life = life.see(shed=50)
+    assert life.state.mode == Mode.SHED
+    assert life.state.fresh_in_flight_max > 2.0 * before
 
 
-def test_backlog_waits_in_a_trickle_until_fresh_has_its_share_again() -> None:
-    state = POLICY.opened(cruising(), is_overload=True, now=200.0)
-    state = POLICY.opened(state, is_overload=True, now=230.0)
-    shares = list[float]()
-    for each in many(10, start=260.0):
-        state = POLICY.step(state, each)
-        shares.append(state.fresh_share)
-        assert (state.mode == Mode.TRICKLE) is (state.fresh_share < 1.0)
-    assert shares == sorted(shares)
+def test_failures_while_shedding_let_less_in_but_never_none() -> None:
+    life, shares = in_mode(Mode.SHED), list[float]()
+    for _ in range(200):
+        life = life.see(ok=10, bad=60, shed=50)
+        shares.append(life.state.fresh_in_flight_max)
+    assert shares == sorted(shares, reverse=True)
     assert shares[-1] == 1.0
 
 
-def test_an_opening_while_a_queue_stood_remembers_the_ceiling_and_one_by_errors_does_not() -> None:
-    state = play(POLICY.start(now=0.0), many(12))
-    delayed = play(state, many(1, start=72.0, low_s=2.0))
-    assert POLICY.opened(delayed, is_overload=False, now=80.0).ceiling_per_s > 0
-    for fault in (many(1, start=72.0, ok=6, bad=6), many(1, start=72.0, ok=0, bad=6)):
-        failed = play(state, fault)
-        assert failed.mode == Mode.DRAIN
-        assert POLICY.opened(failed, is_overload=False, now=80.0).ceiling_per_s == 0
+def test_an_opening_leaves_hardly_any_calls() -> None:
+    cruising = in_mode(Mode.CRUISE)
+    state = opened(cruising).state
+    assert (state.window, state.fresh_in_flight_max) == (0.0, 1.0)
+    assert state.rate_per_s < 0.1 * cruising.state.rate_per_s
 
 
-INTERVALS = st.builds(
-    interval,
-    st.just(0.0),
+@dataclass(frozen=True, kw_only=True)
+class Station:
+    """A dependency that queues: so many calls a second at most, each as long as it takes."""
+
+    capacity_per_s: float
+    latency_s: float = BASE_S
+    fresh_ratio: float = 0.0
+    """Fresh load, as a share of the capacity."""
+    results: float = 12.0
+    """That close an interval."""
+
+    def serve(self, life: Life) -> tuple[Life, int]:
+        """One interval with as many calls out as the law lets; and how many were answered."""
+        state, fresh_per_s = life.state, self.fresh_ratio * self.capacity_per_s
+        fresh = min(fresh_per_s * self.latency_s, state.fresh_in_flight_max)
+        room = max(0.0, state.in_flight_max - fresh)
+        mine = min(room, state.rate_per_s * self.latency_s)
+        latency_s = max(self.latency_s, (fresh + mine) / self.capacity_per_s)
+        all_per_s, mine_ratio = (fresh + mine) / latency_s, mine / (fresh + mine)
+        span_s = max(0.5, min(self.results / all_per_s, max(30.0, 3.0 / all_per_s)))
+        calls = max(3, round(all_per_s * span_s))
+        ok = calls if latency_s < POLICY.timeout_s else 0
+        backlog_ok = round(ok * mine_ratio)
+        shed = round(max(0.0, fresh_per_s - fresh / self.latency_s) * span_s)
+        counts = (ok, calls - ok, 0, backlog_ok, 0, 1, shed, math.ceil(fresh + mine), ok)
+        lows = (latency_s, 1.2 * latency_s, latency_s, latency_s)
+        now = life.now + span_s
+        return Life(POLICY.step(state, Interval(now, span_s, *counts, *lows)), now), ok
+
+    def share_after(self, life: Life, *, healthy_s: float = 600.0) -> float:
+        """Share of the capacity that is used in the last two minutes of so long a health."""
+        end_at, done, since_at = life.now + healthy_s, 0, math.inf
+        while life.now < end_at:
+            is_counted = life.now >= end_at - 120.0
+            since_at = min(since_at, life.now) if is_counted else since_at
+            life, ok = self.serve(life)
+            done += ok if is_counted else 0
+        return done / (self.capacity_per_s * (life.now - since_at))
+
+
+STATIONS = st.builds(
+    Station,
+    capacity_per_s=st.floats(20.0, 2_000.0),
+    fresh_ratio=st.floats(0.1, 0.7),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """An interval that may come to a life."""
+
+    ok: int
+    bad: int
+    held: int
+    shed: int
+    span_s: float
+    low_s: float
+
+    def __call__(self, life: Life) -> Life:
+        """See it, with results enough to close an interval."""
+        ok = self.ok if self.ok + self.bad >= RESULTS_MIN else RESULTS_MIN
+        return life.see(
+            ok=ok,
+            bad=self.bad,
+            held=self.held,
+            shed=self.shed,
+            span_s=self.span_s,
+            low_s=self.low_s,
+        )
+
+
+SEEN = st.builds(
+    Seen,
     ok=st.integers(0, 60),
-    bad=st.integers(0, 60),
-    backlog=st.integers(0, 60),
+    bad=st.one_of(st.just(0), st.integers(0, 60)),
     held=st.integers(0, 1),
+    shed=st.sampled_from([0, 0, 5]),
     span_s=st.floats(0.5, 600.0),
-    low_s=st.floats(0.0, 30.0),
-).filter(lambda each: each.ok + each.bad >= 3)
-EVENTS = st.lists(st.one_of(INTERVALS, st.sampled_from(["failed", "overloaded"])), max_size=60)
+    low_s=st.floats(BASE_S, 30.0),
+)
+Event = Callable[[Life], Life]
+EVENTS: st.SearchStrategy[list[Event]] = st.lists(
+    st.one_of(SEEN, st.just(interrupted)), max_size=60
+)
 
 
-def lived(events: list[Interval | str]) -> tuple[Release, float]:
-    """Any life: intervals, and openings each followed by a closing."""
-    state, now = POLICY.start(now=0.0), 0.0
+def lived(events: list[Event]) -> Life:
+    """Any life: whatever was seen, openings and closings; checks what must always hold."""
+    life = begun()
     for event in events:
-        if isinstance(event, str):
-            now += 30.0
-            state = POLICY.opened(state, is_overload=event == "overloaded", now=now)
-            state = POLICY.closed(state, probes=3, now=now)
-        else:
-            now += event.span_s
-            state = POLICY.step(state, event._replace(ended_at=now))
-        check(state)
-    return state, now
+        life = event(life)
+        check(life.state)
+    return life
 
 
 def check(state: Release) -> None:
     assert POLICY.rate_per_s_min <= state.rate_per_s < math.inf
-    assert state.in_flight_max >= 1
-    assert POLICY.fresh_share_min <= state.fresh_share <= 1.0
+    assert 1.0 <= state.in_flight_max < math.inf
+    assert state.fresh_in_flight_max >= 1.0
     assert 0.0 <= state.error_floor <= FLOOR_MAX
-    assert state.base_s >= 0.0
-    assert state.queue_delay_s >= 0.0
+    assert min(state.window, state.base_s, state.delay_s, state.queue_s, state.target_s) >= 0.0
+    kinds = [type(number) for number in begun().state]
+    assert [type(number) for number in state] == kinds, "no number changes its kind"
 
 
 @given(EVENTS)
-def test_bounds_hold_in_any_life(events: list[Interval | str]) -> None:
+def test_bounds_hold_in_any_life(events: list[Event]) -> None:
     lived(events)
 
 
-@given(EVENTS)
-def test_comes_back_from_any_life_when_the_dependency_is_well(events: list[Interval | str]) -> None:
-    state, now = lived(events)
-    for _ in range(600):
-        # Well: 60 answers in half a minute, and as many more as the backlog's rate lets through.
-        now += 30.0
-        backlog = min(3_000, int(30.0 * state.rate_per_s))
-        well = interval(now, ok=60 + backlog, backlog=backlog, span_s=30.0, low_s=0.05)
-        state = POLICY.step(state, well)
-    assert state.fresh_share == 1.0
-    assert state.rate_per_s > 10.0
+@given(EVENTS, STATIONS)
+def test_ten_minutes_of_health_after_any_life_lead_back_to_nine_tenths_of_the_capacity(
+    events: list[Event], station: Station
+) -> None:
+    assert station.share_after(lived(events)) >= 0.9
+
+
+def grown_slow(life: Life) -> float:
+    """Ten minutes after a healthy dependency, as busy as ever, takes ten times as long."""
+    station = Station(capacity_per_s=50.0, fresh_ratio=0.3)
+    while life.now < 300.0:
+        life, _ = station.serve(life)
+    return replace(station, latency_s=10.0 * BASE_S).share_after(life)
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="DRAIN keeps the window above what fresh has out, so that it never gets small enough to tell",
+)
+def test_latency_that_is_not_our_doing_costs_no_capacity_in_the_end() -> None:
+    assert grown_slow(begun()) >= 0.9
+
+
+@pytest.mark.xfail(strict=True, reason="SHED learns no higher baseline")
+def test_latency_that_is_not_our_doing_sheds_no_fresh_in_the_end() -> None:
+    life = in_mode(Mode.SHED)
+    station = Station(capacity_per_s=50.0, latency_s=12.0 * BASE_S, fresh_ratio=0.3)
+    assert station.share_after(life) >= 0.9
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="SHED paces the backlog at its least, one call in 500 s, and waits for twelve results",
+)
+def test_a_backlog_without_fresh_leaves_shed_in_ten_minutes() -> None:
+    station = Station(capacity_per_s=50.0)
+    assert station.share_after(in_mode(Mode.SHED)) >= 0.9
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         {"timeout_s": 0.0},
-        {"trickle_share": 0.0},
-        {"trickle_share": 0.3, "start_share": 0.2},
-        {"start_share": 1.1},
+        {"workers": 0},
+        {"lag_s": -0.1},
+        {"phase_ratio": 1.1},
         {"rate_per_s_min": 0.0},
-        {"rate_per_s_unlearnt": 0.0},
+        {"rate_per_s_unlearnt": 0.001},
+        {"window_start": 0.9},
         {"clean_results": 2},
-        {"trickle_s_max": 0.0},
         {"ramp_growth": 1.0},
-        {"known_growth": 1.1},
         {"delay_share": 0.0},
         {"delay_share_max": 0.6},
+        {"high_share": 0.0},
+        {"shed_share": 0.0},
         {"base_multiple": 0.0},
-        {"drain_ratio": 1.0},
         {"probe_period_s": 0.0},
-        {"fresh_share_min": 0.0},
-        {"in_flight_start": 0},
     ],
 )
 def test_refuses_a_policy_that_cannot_work(wrong: dict[str, float]) -> None:

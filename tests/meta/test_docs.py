@@ -13,6 +13,8 @@ from surgetank.app.cli.entry import GROUPS
 from surgetank.app.cli.reference import COMMANDS, PAGES, reference
 from surgetank.core import errors
 from surgetank.core.errors import SurgetankError
+from surgetank.rehearsal.drain.reader import parse
+from surgetank.rehearsal.drain.world import Change, World
 from surgetank.rehearsal.scenario.file_schema import file_schema
 from surgetank.rehearsal.scenario.metric import METRICS, Key
 
@@ -67,6 +69,38 @@ def test_every_key_of_a_scenario_is_on_its_page() -> None:
     parts = [schema, *schema["$defs"].values()]
     keys = {key for part in parts for key in part.get("properties", {})}
     assert [key for key in keys if f"| `{key}` |" not in page] == []
+
+
+def test_every_key_of_a_world_is_on_its_page_in_the_table_of_its_part() -> None:
+    world, _, change = reference("world").partition("## World")[2].partition("## Change")
+    for part, model in ((world, World), (change, Change)):
+        assert re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE) == list(model.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("title", "string, at least 1, at most 120 characters | required |"),
+        ("capacity_per_s", "number, calls a second, at least 0.1, at most 10000 | required |"),
+        ("warm_s", "number, seconds, above 0, at most 3600 | `60.0` |"),
+        ("nodes", "integer, count, at least 1, at most 1000 | `20` |"),
+        ("collapse", "number, at least 0, at most 10 | `0.0` |"),
+        ("is_crashing", "boolean | `false` |"),
+        ("schedule", "list of [Change](#change), at most 256 | `[]` |"),
+    ],
+)
+def test_a_key_of_a_world_has_unit_bounds_and_default(key: str, said: str) -> None:
+    assert f"| `{key}` | {said}" in reference("world")
+
+
+def test_what_a_change_leaves_out_is_no_value() -> None:
+    rows = reference("world").partition("## Change")[2]
+    assert "| `error_ratio` | number, ratio, at least 0, at most 0.5 | left out |" in rows
+
+
+def test_the_example_of_a_world_is_one() -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", reference("world"), re.DOTALL)
+    assert parse(example.encode(), file="night.toml").schedule[0].capacity_ratio == 0.5
 
 
 def test_every_metric_that_can_be_expected_is_on_the_page_of_scenarios() -> None:

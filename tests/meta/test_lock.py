@@ -34,3 +34,17 @@ def test_tests_run_on_the_versions_that_users_get(root: Path) -> None:
     run = _pinned(root / "requirements" / "run.lock")
     dev = _pinned(root / "requirements" / "dev.lock")
     assert run.items() <= dev.items()
+
+
+def test_tests_run_with_every_extra_by_the_same_bounds(root: Path) -> None:
+    document = tomllib.loads((root / "pyproject.toml").read_text())
+    extras = document["project"]["optional-dependencies"].values()
+    asked = {entry for entries in extras for entry in entries}
+    assert asked <= set(document["dependency-groups"]["test"])
+
+
+def test_every_extra_is_locked(root: Path) -> None:
+    document = tomllib.loads((root / "pyproject.toml").read_text())
+    extras = document["project"]["optional-dependencies"].values()
+    names = {re.split(r"[<>=\[ ]", entry)[0] for entries in extras for entry in entries}
+    assert names <= _pinned(root / "requirements" / "dev.lock").keys()

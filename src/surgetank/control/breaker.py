@@ -7,28 +7,49 @@ after one failure. Each opening that follows another before the breaker has heal
 time it stays open, up to `open_s_max`; it has healed when a whole window passed while closed.
 
 Times are seconds on the caller's clock, which must not run backwards. The state is a NamedTuple
-because it is replaced at each call: that costs a fifth of what a frozen dataclass does.
+of numbers, so that it can be compiled, and because it is replaced at each call: that costs a fifth
+of what a frozen dataclass does.
 Source: M. Nygard, "Release It!", 2nd ed., 2018, ch. 5. The count window is that of failsafe-go
 and resilience4j; epochs, lost probes and growing `open_s` are our additions.
 """
 
+import math
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum
 from typing import NamedTuple
 
 from surgetank.core.errors import InvalidInputError
-from surgetank.core.value import OutcomeKind
 
-WINDOW_CALLS_MAX = 64
-"""Results that the window can hold: they are the bits of one machine word."""
+WINDOW_CALLS_MAX = 62
+"""Results that the window can hold: they are bits of one signed machine word, and one spare."""
+DOUBLINGS_MAX = 60
+"""2**60 is past any cap; more would overflow a float."""
+NO_EPOCH = -1
+"""In place of an epoch: do not call."""
 
 
-class Phase(StrEnum):
+class Phase(IntEnum):
     """Where a breaker stands."""
 
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
+    CLOSED = 0
+    OPEN = 1
+    HALF_OPEN = 2
+
+
+CLOSED = Phase.CLOSED.value
+"""Looked up once: each call compares it, and to name a member of an enumeration takes 0.1 us."""
+
+
+class BreakerParameters(NamedTuple):
+    """A `BreakerPolicy` as numbers; the same names."""
+
+    failure_limit: int
+    failure_ratio: float
+    window_calls: int
+    blocked_limit: int
+    probe_limit: int
+    open_s: float
+    open_s_max: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +63,7 @@ class BreakerPolicy:
     """Share of the last `window_calls` that opens it; above 0, at most 1. The default of
     resilience4j."""
     window_calls: int = 20
-    """Results in the window, from 1 to 64; the ratio counts once it is full. 20 is the least at
+    """Results in the window, from 1 to 62; the ratio counts once it is full. 20 is the least at
     which one error more or less moves the ratio by 5 points."""
     blocked_limit: int = 3
     """BLOCKED in a row that open it; at least 1. More would only learn what the first said; fewer
@@ -61,12 +82,24 @@ class BreakerPolicy:
         if not 0 < self.failure_ratio <= 1 or not 0 < self.open_s <= self.open_s_max:
             raise InvalidInputError(f"out of range: {self}")
 
+    def parameters(self) -> BreakerParameters:
+        """The policy as numbers."""
+        return BreakerParameters(
+            self.failure_limit,
+            self.failure_ratio,
+            self.window_calls,
+            self.blocked_limit,
+            self.probe_limit,
+            self.open_s,
+            self.open_s_max,
+        )
+
 
 class Breaker(NamedTuple):
     """The state of one breaker: a value to compare, store and replay."""
 
-    policy: BreakerPolicy
-    phase: Phase = Phase.CLOSED
+    phase: int = 0
+    """A `Phase`."""
     epoch: int = 0
     """Counts phase changes; a permit names the epoch that issued it."""
     retry_at: float = 0.0
@@ -77,6 +110,8 @@ class Breaker(NamedTuple):
     """How many of the streak's last were BLOCKED."""
     window: int = 0
     """Bits of the last results since it closed, the newest lowest; 1 is a failure."""
+    failures: int = 0
+    """How many of them are failures."""
     results: int = 0
     """How many results the window holds."""
     probes: int = 0
@@ -84,74 +119,102 @@ class Breaker(NamedTuple):
     openings: int = 0
     """Openings since it last healed."""
 
-    def admit(self, *, now: float) -> "tuple[Breaker, int | None]":
-        """Ask to make one call. Without an epoch, do not make it."""
-        if self.phase is Phase.CLOSED:
-            return self, self.epoch
-        if self.phase is Phase.HALF_OPEN and self.probes < self.policy.probe_limit:
-            return self._replace(probes=self.probes + 1), self.epoch
-        if now < self.retry_at:
-            return self, None
-        # Also when half-open: probes that never report must not wedge the breaker.
-        return self._enter(Phase.HALF_OPEN, retry_at=now + self.policy.open_s).admit(now=now)
 
-    def record(
-        self, epoch: int, kind: OutcomeKind, *, now: float, retry_at: float | None = None
-    ) -> "Breaker":
-        """Report how an admitted call ended.
+def admit(state: Breaker, p: BreakerParameters, *, now: float) -> tuple[Breaker, int]:
+    """Ask to make one call: the epoch to report it under, or `NO_EPOCH`: do not make it."""
+    if state.phase == CLOSED:
+        return state, state.epoch
+    if state.phase == Phase.HALF_OPEN and state.probes < p.probe_limit:
+        return state._replace(probes=state.probes + 1), state.epoch
+    if now < state.retry_at:
+        return state, NO_EPOCH
+    # Also when half-open: probes that never report must not wedge the breaker.
+    probed = _enter(state, Phase.HALF_OPEN.value, retry_at=now + p.open_s, openings=state.openings)
+    return probed._replace(probes=1), probed.epoch
 
-        Args:
-            epoch: As given by `admit`; reports of past epochs change nothing.
-            kind: OK and PERMANENT are answers of a working dependency; all else is a failure.
-            now: Seconds on the caller's clock.
-            retry_at: The instant the dependency named, if any: an opening lasts until then, but
-                never longer than `open_s_max`.
-        """
-        if epoch != self.epoch:
-            return self
-        failed = kind is not OutcomeKind.OK and kind is not OutcomeKind.PERMANENT
-        if self.phase is Phase.CLOSED:
-            return self._count(failed=failed, kind=kind, now=now, retry_at=retry_at)
-        assert self.phase is Phase.HALF_OPEN, "an open breaker gives no epochs out"
-        if failed:
-            return self._open(now=now, retry_at=retry_at)
-        if self.streak + 1 < self.policy.probe_limit:
-            return self._replace(streak=self.streak + 1)
-        return self._enter(Phase.CLOSED, retry_at=now)
 
-    def _count(
-        self, *, failed: bool, kind: OutcomeKind, now: float, retry_at: float | None
-    ) -> "Breaker":
-        policy = self.policy
-        size = policy.window_calls
-        if not failed and self.window == 0 and self.results == size and self.openings == 0:
-            return self  # The calm case: nothing to remember, nothing to allocate.
-        window = (self.window << 1 | failed) & ((1 << size) - 1)
-        results = min(size, self.results + 1)
-        streak = self.streak + 1 if failed else 0
-        blocked = self.blocked + 1 if kind is OutcomeKind.BLOCKED else 0
-        is_full = results == size
-        is_bad = (
-            streak >= policy.failure_limit
-            or blocked >= policy.blocked_limit
-            or (is_full and window.bit_count() >= policy.failure_ratio * size)
+def record(
+    state: Breaker,
+    p: BreakerParameters,
+    epoch: int,
+    *,
+    is_failure: bool,
+    is_blocked: bool,
+    now: float,
+    retry_at: float = -math.inf,
+) -> Breaker:
+    """Report how an admitted call ended.
+
+    Args:
+        state: The breaker.
+        p: Its policy.
+        epoch: As given by `admit`; reports of past epochs change nothing.
+        is_failure: Not so when it was an answer of a working dependency, if only a refusal.
+        is_blocked: Whether the failure was that of a policy.
+        now: Seconds on the caller's clock.
+        retry_at: The instant the dependency named, if any: an opening lasts until then, but
+            never longer than `open_s_max`.
+    """
+    if epoch != state.epoch:
+        return state
+    if state.phase == CLOSED:
+        return _count(
+            state, p, is_failure=is_failure, is_blocked=is_blocked, now=now, retry_at=retry_at
         )
-        if failed and is_bad:  # A success never opens, even when it fills a window of old failures.
-            return self._open(now=now, retry_at=retry_at)
-        openings = 0 if is_full else self.openings
-        return self._replace(
-            streak=streak, blocked=blocked, window=window, results=results, openings=openings
-        )
+    if is_failure:
+        return _open(state, p, now=now, retry_at=retry_at)
+    if state.streak + 1 < p.probe_limit:
+        return state._replace(streak=state.streak + 1)
+    return _enter(state, Phase.CLOSED.value, retry_at=now, openings=state.openings)
 
-    def _open(self, *, now: float, retry_at: float | None) -> "Breaker":
-        policy = self.policy
-        doublings = min(self.openings, 60)  # 2**60 is past any cap; more would overflow a float.
-        open_s = min(policy.open_s_max, policy.open_s * 2.0**doublings)
-        asked_at = now if retry_at is None else min(retry_at, now + policy.open_s_max)
-        return self._enter(
-            Phase.OPEN, retry_at=max(now + open_s, asked_at), openings=self.openings + 1
-        )
 
-    def _enter(self, phase: Phase, *, retry_at: float, openings: int | None = None) -> "Breaker":
-        kept = self.openings if openings is None else openings
-        return Breaker(self.policy, phase, self.epoch + 1, retry_at, openings=kept)
+def _count(
+    state: Breaker,
+    p: BreakerParameters,
+    *,
+    is_failure: bool,
+    is_blocked: bool,
+    now: float,
+    retry_at: float,
+) -> Breaker:
+    size = p.window_calls
+    if not is_failure and state.failures == 0 and state.results == size and state.openings == 0:
+        return state  # The calm case: nothing to remember, nothing to allocate.
+    is_full = state.results == size
+    forgotten = (state.window >> (size - 1)) & 1 if is_full else 0
+    failures = state.failures - forgotten + int(is_failure)
+    window = ((state.window << 1) | int(is_failure)) & ((1 << size) - 1)
+    results = min(size, state.results + 1)
+    streak = state.streak + 1 if is_failure else 0
+    blocked = state.blocked + 1 if is_blocked else 0
+    is_full = results == size
+    is_bad = (
+        streak >= p.failure_limit
+        or blocked >= p.blocked_limit
+        or (is_full and failures >= p.failure_ratio * size)
+    )
+    if is_failure and is_bad:  # A success never opens, even when it fills a window of failures.
+        return _open(state, p, now=now, retry_at=retry_at)
+    return state._replace(
+        streak=streak,
+        blocked=blocked,
+        window=window,
+        failures=failures,
+        results=results,
+        openings=0 if is_full else state.openings,
+    )
+
+
+def _open(state: Breaker, p: BreakerParameters, *, now: float, retry_at: float) -> Breaker:
+    open_s = min(p.open_s_max, p.open_s * 2.0 ** min(state.openings, DOUBLINGS_MAX))
+    asked_at = min(retry_at, now + p.open_s_max)
+    return _enter(
+        state,
+        Phase.OPEN.value,
+        retry_at=max(now + open_s, asked_at),
+        openings=state.openings + 1,
+    )
+
+
+def _enter(state: Breaker, phase: int, *, retry_at: float, openings: int) -> Breaker:
+    return Breaker(phase, state.epoch + 1, retry_at, 0, 0, 0, 0, 0, 0, openings)

@@ -5,23 +5,31 @@ the call. Both take a state and return the next. A caller that needs leave of se
 asks each in turn and, when one refuses, throws away the states of those that agreed: nothing was
 taken. (It should keep the state of the one that refused: it remembers that backlog waits.)
 
-Rules, in this order: a breaker that is not closed admits only its probes; fresh calls are let in by
-the law's share, which is 1 unless fresh alone tips the dependency over; backlog calls are paced at
-the law's rate and bounded in number; a retry also takes a token of the budget. Fresh is never
-refused on account of the backlog.
+Rules, in this order: a breaker that is not closed admits only its probes; fresh calls are bounded
+in number only while fresh alone is too much for the dependency; backlog calls are paced at the
+law's rate, and made only while fewer calls of both lanes are out than the law allows; a retry also
+takes a token of the budget. Fresh is never refused on account of the backlog.
 """
 
 import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from surgetank.control import breaker as breakers
 from surgetank.control import budget as budgets
 from surgetank.control import evidence as evidences
-from surgetank.control.breaker import Breaker, BreakerPolicy, Phase
+from surgetank.control.breaker import (
+    CLOSED,
+    NO_EPOCH,
+    Breaker,
+    BreakerParameters,
+    BreakerPolicy,
+    Phase,
+)
 from surgetank.control.budget import Budget, BudgetPolicy
 from surgetank.control.evidence import Evidence, EvidencePolicy
 from surgetank.control.release import ReleasePolicy
-from surgetank.control.signal import Law, Mode, Release
+from surgetank.control.signal import Decision, Law
 from surgetank.core.errors import InvalidInputError
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
 
@@ -33,7 +41,12 @@ BUDGET_SPENT = "budget_spent"
 RETRY_S_MIN = 0.001
 """Least seconds ahead of a refusal's `retry_at`: below it, float arithmetic could yield `now`."""
 IN_FLIGHT_RETRY_S_MIN = 0.05
-"""Least seconds until asking again for a free slot: shorter would be polling."""
+"""Least seconds until asking again for a free slot: shorter would be polling. Otherwise the time
+between two calls at the law's pace: about as often a slot is freed."""
+_ANSWERS = frozenset({OutcomeKind.OK, OutcomeKind.PERMANENT})
+"""Outcomes of a working dependency, if only refusals; all others are failures to the breaker."""
+_BACKLOG, _OK = Lane.BACKLOG, OutcomeKind.OK
+"""Looked up once: each call compares them, and to name a member of an enumeration takes 0.1 us."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +80,7 @@ class GovernorPolicy:
 
 
 class Slots(NamedTuple):
-    """Backlog calls in flight, by the generation that admitted them; a generation is `lost_s`."""
+    """Calls in flight, by the generation that admitted them; a generation is `lost_s`."""
 
     generation: int = 0
     new: int = 0
@@ -81,14 +94,14 @@ class Slots(NamedTuple):
 
     def taken(self) -> "Slots":
         """One more."""
-        return self._replace(new=self.new + 1)
+        return Slots(self.generation, self.new + 1, self.old)
 
     def freed(self, generation: int) -> "Slots":
         """One less, unless it was given up as lost."""
         if generation == self.generation:
-            return self._replace(new=max(0, self.new - 1))
+            return Slots(generation, max(0, self.new - 1), self.old)
         if generation == self.generation - 1:
-            return self._replace(old=max(0, self.old - 1))
+            return Slots(self.generation, self.new, max(0, self.old - 1))
         return self
 
 
@@ -97,11 +110,16 @@ class Governor(NamedTuple):
 
     dependency: Dependency
     policy: GovernorPolicy
+    limits: BreakerParameters
+    """Of `policy.breaker`, as numbers: made once."""
     breaker: Breaker
     budget: Budget
-    release: Release
+    release: Decision
     evidence: Evidence
-    slots: Slots
+    fresh: Slots
+    """Fresh calls in flight."""
+    backlog: Slots
+    """Backlog calls in flight."""
     due_at: float
     """The next backlog call may go then; earlier by at most `burst_s` of unused pace."""
     hold_until_at: float
@@ -110,40 +128,19 @@ class Governor(NamedTuple):
     """Fresh asked while the breaker was open: probes are its own until then."""
 
 
-class View(NamedTuple):
-    """What an operator wants to know."""
-
-    phase: Phase
-    mode: Mode
-    held: str
-    """Reason for which a backlog call would be refused now, or empty."""
-    waits_for: str
-    """What has to happen next, in words."""
-    retry_at: float | None
-    """When a refused backlog call may ask again, or None when it would be let in."""
-    rate_per_s: float
-    delivered_per_s: float
-    healthy_per_s: float
-    fresh_share: float
-    in_flight: int
-    in_flight_max: int
-    queue_delay_s: float
-    base_s: float
-    error_floor: float
-    retries_left: float
-    """Infinite without a budget."""
-
-
 def start(policy: GovernorPolicy, *, dependency: Dependency, now: float) -> Governor:
     """A dependency never seen before: closed, and both lanes flow."""
+    generation = math.floor(now / policy.lost_s)
     return Governor(
         dependency,
         policy,
-        Breaker(policy.breaker or BreakerPolicy()),
+        (policy.breaker or BreakerPolicy()).parameters(),
+        Breaker(),
         budgets.start(policy.budget or BudgetPolicy(), now=now),
         policy.law.start(now=now),
         Evidence(now),
-        Slots(math.floor(now / policy.lost_s)),
+        Slots(generation),
+        Slots(generation),
         due_at=now,
         hold_until_at=now,
         yield_until_at=now,
@@ -160,48 +157,71 @@ def admit(
         lane: Fresh is never refused on account of the backlog.
         retry: Whether this call was made before and failed.
         now: Seconds on the caller's clock; never before an earlier call's.
-        chance: From 0 (included) to 1 (excluded).
+        chance: From 0 (included) to 1 (excluded): when a shed call may come back.
 
     Returns:
         The next state, and a permit to give to `record`, or a refusal whose `retry_at` is after
         `now` and at most `hold_s_max` away.
     """
-    breaker = state.breaker
-    if breaker.phase is not Phase.CLOSED:
+    if state.breaker.phase != CLOSED:
         return _admit_probe(state, lane=lane, now=now)
-    if lane is Lane.BACKLOG:
-        return _admit_backlog(state, retry=retry, now=now)
-    share = state.release.fresh_share
-    if chance >= share:
-        retry_at = now + state.policy.shed_s * (1.0 + chance)
-        return state, _refuse(state, FRESH_SHED, retry_at, now=now)
-    permit = Permit(state.dependency, lane, breaker.epoch, now)
-    return _spend(state, permit, now=now) if retry else (state, permit)
+    if lane is _BACKLOG:
+        admitted, answer = _admit_backlog(state, now=now)
+    else:
+        admitted, answer = _admit_fresh(state, now=now, chance=chance)
+    if not retry or isinstance(answer, Refusal):
+        return admitted, answer
+    budget = _spend(state, now=now)
+    if isinstance(budget, Refusal):
+        return state, budget
+    return admitted._replace(budget=budget), answer
 
 
 def record(state: Governor, permit: Permit, outcome: Outcome, *, now: float) -> Governor:
     """Report how the call of `permit` ended, once; late reports of past epochs only free a slot."""
-    dependency, policy, breaker, budget, release, evidence, slots, due_at, hold_at, yield_at = state
-    kind, _, retry_at = outcome
-    asked_at = permit.asked_at
-    if permit.lane is Lane.BACKLOG:
-        slots = slots.freed(math.floor(asked_at / policy.lost_s))
+    (
+        dependency, policy, limits, breaker, budget, release, evidence, fresh, backlog,
+        due_at, hold_at, yield_at,
+    ) = state  # fmt: skip
+    lane, asked_at = permit.lane, permit.asked_at
+    in_flight = fresh.new + fresh.old + backlog.new + backlog.old
+    generation = math.floor(asked_at / policy.lost_s)
+    if lane is _BACKLOG:
+        backlog = backlog.freed(generation)
+    else:
+        fresh = fresh.freed(generation)
     if permit.epoch != breaker.epoch:
-        return state._replace(slots=slots)
-    if kind is OutcomeKind.OK and policy.budget is not None:
+        return state._replace(fresh=fresh, backlog=backlog)
+    kind, _, retry_at = outcome
+    if kind is _OK and policy.budget is not None:
         budget = budgets.deposit(budget, policy.budget, now=now)
-    if kind is OutcomeKind.THROTTLED and retry_at is not None:
+    if retry_at is not None and kind is OutcomeKind.THROTTLED:
         hold_at = max(hold_at, min(retry_at, now + policy.hold_s_max))
     was = breaker.phase
     if policy.breaker is not None:
-        breaker = breaker.record(permit.epoch, kind, now=now, retry_at=retry_at)
-    if breaker.phase is Phase.CLOSED:
-        latency_s = max(0.0, now - asked_at)
-        evidence = evidences.gather(evidence, kind=kind, lane=permit.lane, latency_s=latency_s)
+        is_failure = kind not in _ANSWERS
+        breaker = breakers.record(
+            breaker,
+            limits,
+            permit.epoch,
+            is_failure=is_failure,
+            is_blocked=is_failure and kind is OutcomeKind.BLOCKED,
+            now=now,
+            retry_at=-math.inf if retry_at is None else retry_at,
+        )
+    if breaker.phase == CLOSED:
+        evidence = evidences.gather(
+            evidence,
+            kind=kind,
+            lane=lane,
+            latency_s=max(0.0, now - asked_at),
+            in_flight=in_flight,
+        )
     recorded = Governor(
-        dependency, policy, breaker, budget, release, evidence, slots, due_at, hold_at, yield_at
-    )
-    return _follow(recorded, was=was, kind=kind, now=now)
+        dependency, policy, limits, breaker, budget, release, evidence, fresh, backlog,
+        due_at, hold_at, yield_at,
+    )  # fmt: skip
+    return _follow(recorded, was=was, now=now)
 
 
 def give_back(state: Governor, permit: Permit, *, now: float) -> Governor:
@@ -210,92 +230,86 @@ def give_back(state: Governor, permit: Permit, *, now: float) -> Governor:
     Its slot, its pace and its place among the probes are free again. A retry's token stays spent,
     which errs towards fewer retries.
     """
-    policy, breaker, slots, due_at = state.policy, state.breaker, state.slots, state.due_at
+    policy, breaker, due_at = state.policy, state.breaker, state.due_at
     is_present = permit.epoch == breaker.epoch
-    if is_present and breaker.phase is Phase.HALF_OPEN:
+    if is_present and breaker.phase == Phase.HALF_OPEN:
         breaker = breaker._replace(probes=max(0, breaker.probes - 1))
-    if permit.lane is Lane.BACKLOG:
-        slots = slots.freed(math.floor(permit.asked_at / policy.lost_s))
-        if is_present and breaker.phase is Phase.CLOSED:
-            due_at = max(due_at - 1.0 / state.release.rate_per_s, now - policy.burst_s)
-    return state._replace(breaker=breaker, slots=slots, due_at=due_at)
-
-
-def view(state: Governor, *, now: float) -> View:
-    """Say where the dependency stands and what it waits for."""
-    release = state.release
-    policy = state.policy
-    _, answer = admit(state, lane=Lane.BACKLOG, retry=False, now=now, chance=0.0)
-    held, retry_at = ("", None) if isinstance(answer, Permit) else (answer.reason, answer.retry_at)
-    slots = state.slots.at(math.floor(now / policy.lost_s))
-    tokens = math.inf
-    if policy.budget is not None:
-        tokens = budgets.left(state.budget, policy.budget, now=now)
-    return View(
-        phase=state.breaker.phase,
-        mode=Mode(release.mode),
-        held=held,
-        waits_for=_waits_for(state),
-        retry_at=retry_at,
-        rate_per_s=release.rate_per_s,
-        delivered_per_s=release.delivered_per_s,
-        healthy_per_s=release.healthy_per_s,
-        fresh_share=release.fresh_share,
-        in_flight=slots.new + slots.old,
-        in_flight_max=release.in_flight_max,
-        queue_delay_s=release.queue_delay_s,
-        base_s=release.base_s,
-        error_floor=release.error_floor,
-        retries_left=tokens,
-    )
+    generation = math.floor(permit.asked_at / policy.lost_s)
+    if permit.lane is Lane.FRESH:
+        return state._replace(breaker=breaker, fresh=state.fresh.freed(generation))
+    if is_present and breaker.phase == CLOSED:
+        due_at = max(due_at - 1.0 / state.release.rate_per_s, now - policy.burst_s)
+    backlog = state.backlog.freed(generation)
+    return state._replace(breaker=breaker, backlog=backlog, due_at=due_at)
 
 
 def _admit_probe(state: Governor, *, lane: Lane, now: float) -> tuple[Governor, Permit | Refusal]:
     before = state.breaker
-    breaker, epoch = before.admit(now=now)
-    if epoch is None:
-        if lane is Lane.FRESH and before.phase is Phase.OPEN:
+    breaker, epoch = breakers.admit(before, state.limits, now=now)
+    if epoch == NO_EPOCH:
+        if lane is Lane.FRESH and before.phase == Phase.OPEN:
             state = state._replace(yield_until_at=before.retry_at + state.policy.fresh_first_s)
         return state, _refuse(state, BREAKER_OPEN, before.retry_at, now=now)
     permit = Permit(state.dependency, lane, epoch, now)
+    generation = math.floor(now / state.policy.lost_s)
     if lane is Lane.FRESH:
-        return state._replace(breaker=breaker), permit
+        return state._replace(breaker=breaker, fresh=state.fresh.at(generation).taken()), permit
     if now < state.yield_until_at:
         return state, _refuse(state, BREAKER_OPEN, state.yield_until_at, now=now)
-    slots = state.slots.at(math.floor(now / state.policy.lost_s)).taken()
-    return state._replace(breaker=breaker, slots=slots), permit
+    return state._replace(breaker=breaker, backlog=state.backlog.at(generation).taken()), permit
 
 
-def _admit_backlog(
-    state: Governor, *, retry: bool, now: float
+def _admit_fresh(
+    state: Governor, *, now: float, chance: float
 ) -> tuple[Governor, Permit | Refusal]:
-    policy = state.policy
-    release = state.release
+    (
+        dependency, policy, limits, breaker, budget, release, evidence, fresh, backlog,
+        due_at, hold_at, yield_at,
+    ) = state  # fmt: skip
+    fresh = fresh.at(math.floor(now / policy.lost_s))
+    if fresh.new + fresh.old >= release.fresh_in_flight_max:
+        evidence = evidence._replace(shed=evidence.shed + 1)
+        at = now + policy.shed_s * (1.0 + chance)
+        return state._replace(evidence=evidence), _refuse(state, FRESH_SHED, at, now=now)
+    permit = Permit(dependency, Lane.FRESH, breaker.epoch, now)
+    admitted = Governor(
+        dependency, policy, limits, breaker, budget, release, evidence, fresh.taken(), backlog,
+        due_at, hold_at, yield_at,
+    )  # fmt: skip
+    return admitted, permit
+
+
+def _admit_backlog(state: Governor, *, now: float) -> tuple[Governor, Permit | Refusal]:
+    policy, release = state.policy, state.release
     at = max(state.due_at, state.hold_until_at)
     if now < at:
         return _held(state), _refuse(state, RELEASE_HELD, at, now=now)
-    slots = state.slots.at(math.floor(now / policy.lost_s))
-    if slots.new + slots.old >= release.in_flight_max:
-        at = now + max(IN_FLIGHT_RETRY_S_MIN, release.mean_s)
+    backlog = state.backlog.at(math.floor(now / policy.lost_s))
+    if in_flight(state, now=now) >= release.in_flight_max:
+        at = now + max(IN_FLIGHT_RETRY_S_MIN, 1.0 / release.rate_per_s)
         return _held(state), _refuse(state, IN_FLIGHT, at, now=now)
     due_at = max(state.due_at, now - policy.burst_s) + 1.0 / release.rate_per_s
-    taken = state._replace(slots=slots.taken(), due_at=due_at)
     permit = Permit(state.dependency, Lane.BACKLOG, state.breaker.epoch, now)
-    if not retry:
-        return taken, permit
-    spent, answer = _spend(taken, permit, now=now)
-    return (spent if answer is permit else state), answer
+    return state._replace(backlog=backlog.taken(), due_at=due_at), permit
 
 
-def _spend(state: Governor, permit: Permit, *, now: float) -> tuple[Governor, Permit | Refusal]:
+def in_flight(state: Governor, *, now: float) -> int:
+    """How many calls of both lanes are out, without those given up as lost."""
+    generation = math.floor(now / state.policy.lost_s)
+    fresh, backlog = state.fresh.at(generation), state.backlog.at(generation)
+    return fresh.new + fresh.old + backlog.new + backlog.old
+
+
+def _spend(state: Governor, *, now: float) -> Budget | Refusal:
+    """Take a token of the retry budget, if it has any."""
     policy = state.policy.budget
     if policy is None:
-        return state, permit
+        return state.budget
     budget = budgets.withdraw(state.budget, policy, now=now)
-    if budget is None:
-        retry_at = budgets.retry_at(state.budget, policy, now=now)
-        return state, _refuse(state, BUDGET_SPENT, retry_at, now=now)
-    return state._replace(budget=budget), permit
+    if budget is not None:
+        return budget
+    retry_at = budgets.retry_at(state.budget, policy, now=now)
+    return _refuse(state, BUDGET_SPENT, retry_at, now=now)
 
 
 def _refuse(state: Governor, reason: str, at: float, *, now: float) -> Refusal:
@@ -309,26 +323,24 @@ def _held(state: Governor) -> Governor:
     return state._replace(evidence=state.evidence._replace(held=1))
 
 
-def _follow(state: Governor, *, was: Phase, kind: OutcomeKind, now: float) -> Governor:
+def _follow(state: Governor, *, was: int, now: float) -> Governor:
     """Let the law follow what was recorded."""
-    if state.breaker.phase is not was:
-        return _turn(state, was=was, kind=kind, now=now)
+    if state.breaker.phase != was:
+        return _turn(state, now=now)
     late_s = state.release.late_s
     if evidences.is_enough(state.evidence, state.policy.evidence, now=now, late_s=late_s):
         return _look(state, now=now)
     return state
 
 
-def _turn(state: Governor, *, was: Phase, kind: OutcomeKind, now: float) -> Governor:
+def _turn(state: Governor, *, now: float) -> Governor:
     """The breaker has opened or closed: tell the law, and begin the evidence anew."""
     law = state.policy.law
-    if state.breaker.phase is Phase.OPEN:
-        is_overload = was is Phase.CLOSED and kind is not OutcomeKind.BLOCKED
-        release = law.opened(state.release, is_overload=is_overload, now=now)
+    if state.breaker.phase == Phase.OPEN:
+        release = law.opened(state.release, now=now)
         state = state._replace(yield_until_at=now)
     else:
-        probes = state.breaker.policy.probe_limit
-        release = law.closed(state.release, probes=probes, now=now)
+        release = law.closed(state.release, probes=state.limits.probe_limit, now=now)
     return _paced(state, release, now=now)._replace(evidence=Evidence(now))
 
 
@@ -339,26 +351,7 @@ def _look(state: Governor, *, now: float) -> Governor:
     return _paced(state, release, now=now)._replace(evidence=evidence)
 
 
-def _paced(state: Governor, release: Release, *, now: float) -> Governor:
+def _paced(state: Governor, release: Decision, *, now: float) -> Governor:
     """Change the rate: calls owed or saved stay the same number of calls."""
     owed_s = (state.due_at - now) * state.release.rate_per_s / release.rate_per_s
     return state._replace(release=release, due_at=now + owed_s)
-
-
-_WAITS_FOR = {
-    Mode.TRICKLE: "clean results at a trickle",
-    Mode.RAMP: "the first sign of delay, or the end of the backlog",
-    Mode.DRAIN: "the queue to empty",
-    Mode.CRUISE: "the end of the backlog",
-    Mode.PROBE: "the latency without a queue",
-}
-
-
-def _waits_for(state: Governor) -> str:
-    if state.breaker.phase is Phase.OPEN:
-        return "the breaker's open time to pass"
-    if state.breaker.phase is Phase.HALF_OPEN:
-        return "probes to succeed"
-    if state.release.fresh_share < 1.0:
-        return "clean results, to let more fresh in"
-    return _WAITS_FOR[Mode(state.release.mode)]

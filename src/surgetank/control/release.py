@@ -1,91 +1,90 @@
 """The release: how fast a backlog may follow through one dependency, learnt from its answers.
 
-TRICKLE  the breaker has opened: a trickle until enough clean results came, and fresh is let back
-         in by degrees if fresh alone had tipped the dependency over.
-RAMP     multiply the rate, quickly below what was healthy before, until the first sign of delay.
-DRAIN    below the rate that was delivered, until the queue that the ramp built is gone.
-CRUISE   follow the capacity: proportional-integral control of the queueing delay.
-PROBE    now and then dip for a moment, to learn the latency without a queue again.
+The law governs the window: how many calls, of both lanes, may be out at once. Fresh calls need no
+leave; the backlog calls while fewer than the window are out, so that it takes up what fresh leaves
+and gives way to it at once. A window clocks itself: a dependency that stalls gets nothing more.
+By Little's law a queue that costs `d` seconds holds `d` times the delivered rate in calls, so the
+window is moved by the calls that the queue has too many or too few.
 
-Signals are what a client sees: errors above a learnt floor of errors that are not ours; queueing
-delay, a low quantile of latency less a learnt baseline; the delivered rate. Fresh traffic is not
-paced, but counts in what is delivered and in every signal. No absolute rate matters but two floors
-of the policy, so the law acts on a replica of 1:1000 as on the real thing.
+TRICKLE  a few calls at once, until enough clean results tell the latency without a queue.
+RAMP     multiply the window once per round trip, until the first sign of delay or errors.
+DRAIN    take out of the window the calls that wait, until the queue is gone.
+CRUISE   keep the queueing delay at its target: neither idle nor late.
+PROBE    now and then, for two round trips, leave the queue out, to learn the baseline again.
+SHED     fresh alone is too much: only as many fresh calls at once as are answered in time, and no
+         backlog; until none had to be refused.
+
+Signals are what a client sees (`signal`). No absolute rate matters but the pace of the very first
+calls, so the law acts on a replica of 1:1000 as on the real thing.
 
 The law is module functions over NamedTuples of numbers, so that it can be compiled. Operators set
-what is in `ReleasePolicy`; the constants below are the law's own. Source, unless said otherwise:
-the law grew from our study of ten in 40 simulated worlds at hundreds of calls a second, where it
-drained all at a median of 1.10 times the optimum; its gains were then fitted to sparse evidence in
-the worlds of `tests/laws/test_drain.py`. The ramp is TCP's slow start, PROBE is BBR's.
+what is in `ReleasePolicy`; the constants below are the law's own. Sources: TCP Vegas and FAST (Wei,
+Jin, Low, Hegde, 2006) for the window moved by queueing delay; BBR for PROBE; the constants were
+chosen on worlds with even seeds of `surgetank bench drain` and judged on odd ones.
 """
 
 import math
 from dataclasses import dataclass
 
 from surgetank.control.evidence import RESULTS_MIN, Interval
-from surgetank.control.signal import (
-    CRUISE_GAIN,
-    KNOWN_SHARE,
-    Mode,
-    Parameters,
-    Release,
-    is_idle,
-    reference_rate,
-    sense,
-    trickle_rate,
-)
+from surgetank.control.signal import Mode, Parameters, Release, is_idle, sense
 from surgetank.core.errors import InvalidInputError
 
-NOMINAL_S = 0.5
-"""Interval length, in seconds, that per-interval gains are meant for."""
-STRETCH_MAX = 8.0
-"""How much longer than nominal an interval may count in those gains: one look, one bounded step."""
+LEAST_WINDOW, LEAST_SHARE = 1.0, 0.1
+"""Least window of a worker that knows of all calls, and of all workers together that know only
+their own: a backlog that is let through at all keeps learning."""
+PACE_MAX = 1.2
+"""Pace of the backlog, in windows per mean latency, so that no growth comes as a burst."""
+ROUND_TRIPS = 3.0
+"""Mean latencies in which CRUISE takes out half of an excess: a loop of delay is stable to two."""
+GAIN = 0.5
+"""Share of the excess, or of the want, that one such time moves."""
+RISE_MAX = 0.25
+"""Most growth of the window in one interval of CRUISE..."""
+FALL_MAX = 0.3
+"""...and most fall: one bad look costs a third."""
+STEP_RESULTS = 10.0
+"""Results that allow a full step; fewer allow the root of their share of one."""
 CONGESTED_TARGETS = 4.0
-"""Queueing delay, in targets, that is congestion and no longer the way to it."""
-IDLE_HALF_LIFE_S = 300.0
-"""An unused rate halves in that time, towards the start rate. Source: the idea of RFC 7661."""
-RAMP_RESULTS = 10.0
-"""Results that allow a full step of the ramp; fewer allow the root of their share of one."""
-RAMP_BRAKE = 0.5
-"""One interval whose latency is that share of the target above the baseline stops the growth,
-before the median of three has seen it."""
-DELIVERED_MIN = 0.4
-"""On congestion the delivered rate is taken as at least this share of the rate: few results may
-understate it."""
-KNEE_MIN = 0.7
-"""The same at the first sign of delay, when nothing is lost yet."""
-CEILING_KEPT = 0.8
-"""The ceiling falls by no more than a fifth at a time: one bad interval may be another's doing."""
-KNEE_RATIO = 0.9
-"""Rate after the first sign of delay, as a share of what was delivered."""
-RESUME_RATIO = 0.95
-"""Rate at which CRUISE begins, as a share of what was delivered at the knee."""
-DRAIN_PERIOD_S = 1.5
-"""Seconds of nominal interval between further cuts in DRAIN: time to see the last one work."""
-STANDING_WOBBLE = 0.2
-"""A latency within that share of what it was has not moved."""
-STANDING_SHARE = 0.6
-"""It is not ours when it has not moved with the rate below that share of the ceiling..."""
-STANDING_TIMES = 3.0
-"""...for that many times itself: a queue so long would have shortened by a third and more."""
-FRESH_CUT = 0.6
-"""Share of fresh that is kept each time fresh alone opens the breaker again."""
-FRESH_GROWTH = 1.1
-"""Growth of the share of fresh with each clean interval, and a hundredth more."""
-CRUISE_CUT = 0.008
-"""Cut in CRUISE at twice the target, per nominal interval: down twice as fast as up."""
-CRUISE_GAIN_MAX = 0.08
-"""Growth when the rate has passed its old ceiling without delay: the ceiling has moved."""
-CRUISE_STEP_MAX = 0.03
-"""Most growth in one interval of CRUISE, however long: near the capacity a step is a risk."""
-CRUISE_TRIM = 0.05
-"""The proportional part: the rate leans this far from the integral."""
-PROBE_S = 2.0
-"""Seconds of nominal interval that a PROBE lasts."""
-PROBE_RATIO = 0.85
-"""Rate while probing: enough to empty a queue at the target."""
-IN_FLIGHT_SPREAD = 3.0
-"""Calls in flight may pass twice their mean by so many standard deviations of a Poisson count."""
+"""Delay, in targets, that is congestion and no longer the way to it: DRAIN."""
+RAMP_DELAY, RAMP_BRAKE, RAMP_SLOW = 2.0, 0.5, 0.25
+"""Delay, in targets, at which RAMP gives way to DRAIN, to CRUISE, and halves its growth."""
+RAMP_SETTLED = 0.75
+"""Share of an interval that must lie after the last step was felt, for the next to be taken."""
+DRAIN_LEAST = 0.3
+"""Share of the window that one cut of DRAIN leaves at least."""
+RESUME = 0.5
+"""Share of the target that CRUISE begins with after DRAIN."""
+FAIL_CUT = 0.7
+"""Share of the window that errors leave, once per round trip. CUBIC's beta."""
+CEILING_NEAR, CEILING_RISE, CEILING_S = 0.9, 0.01, 60.0
+"""From that share of the window at which errors began, growth per second, for that long."""
+CALM_LEVEL, CALM_INTERVALS = 0.3, 6
+"""Delay below that share of the target, for so many intervals in a row: the limit has moved."""
+PROBE_RATIO, PROBE_LEAST, PROBE_STEP = 1.2, 0.5, 0.2
+"""PROBE leaves out so many times the queue, at most that share of the window; the baseline moves
+by at most that share of itself."""
+PROBE_S_MIN = 1.0
+PROBE_TRIPS = 2.0
+"""Seconds, and mean latencies, that PROBE lasts."""
+STANDING_WINDOW, STANDING_DELAY, STANDING_LATENCY = 0.6, 0.75, 0.25
+"""Latency is not ours when it has kept that share of itself below that share of the window, and is
+below that share of the time-out: it becomes the baseline."""
+STRAINED_DELAY, STRAINED_FALL, STRAINED_BACKLOG = 1.5, 0.9, 0.15
+"""Fresh alone is too much when a queue of so many targets does not fall below that share of
+itself, while no more than that share of the calls is backlog..."""
+STRAINED_INTERVALS, FAILING_INTERVALS = 3, 2
+"""...for so many intervals, or when most calls fail for so many."""
+SHED_DELAY = 0.2
+"""Queueing delay that SHED aims at, as a share of the time-out."""
+SHED_CUT, SHED_GROWTH = 0.5, 1.5
+"""What failures leave of the fresh calls at once, and growth while they wait less than half."""
+SHED_CALM, SHED_FEW = 3, 0.02
+"""Intervals in a row in which at most that share of fresh was refused, after which it is free."""
+FADE_S = 300.0
+"""A window that is not used halves in that time. Source: the idea of RFC 7661."""
+FREE = math.inf
+"""Fresh calls at once when fresh is not shed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,71 +93,68 @@ class ReleasePolicy:
 
     timeout_s: float = 10.0
     """Seconds after which callers give up; above 0. The delay target is a small share of it."""
-    trickle_share: float = 0.05
-    """Backlog rate in TRICKLE, as a share of the healthy rate; above 0, at most 1. Harmless even
-    to a dependency that came back at a tenth of its size."""
-    start_share: float = 0.2
-    """Backlog rate at which RAMP starts, as a share of the healthy rate; from `trickle_share` to 1.
-    """
+    workers: int = 1
+    """Workers that call the same dependency and share nothing; at least 1. Their first windows
+    and floors are divided by it."""
+    lag_s: float = 0.0
+    """Seconds until what is decided is obeyed, where workers share their state; 0 or more."""
+    phase_ratio: float = 0.0
+    """When this worker probes within the period, from 0 to 1: workers must not do it together."""
     rate_per_s_min: float = 0.002
-    """Absolute floor of every rate, calls per second; above 0. One call in 500 s harms nobody and
+    """Absolute floor of the pace, calls per second; above 0. One call in 500 s harms nobody and
     still learns."""
     rate_per_s_unlearnt: float = 1.0
-    """Stands for the healthy rate until one is learnt, calls per second; above 0."""
+    """Pace of the backlog until a latency is learnt, calls per second; at least `rate_per_s_min`.
+    """
+    window_start: float = 4.0
+    """Calls at once until a latency is learnt; at least 1. Harmless even to what serves 5/s."""
     clean_results: int = 10
     """Clean results that end TRICKLE; at least 3."""
-    trickle_s_max: float = 60.0
-    """Seconds after which 3 clean results end it: sparse traffic shall not wait for ten."""
-    ramp_growth: float = 1.15
-    """Growth of the rate per interval in RAMP; above 1. Doubles in 5 intervals; one interval's
-    overshoot is then 15%, which DRAIN takes back in as long."""
-    known_growth: float = 1.5
-    """Growth while the total stays below what was healthy; at least `ramp_growth`. Doubles in 2
-    intervals, as slow start does per round trip."""
+    ramp_growth: float = 1.3
+    """Growth of the window per round trip in RAMP; above 1. Its overshoot is what nodes near
+    their limit must bear for one round trip."""
     delay_share: float = 0.03
     """Target queueing delay as a share of `timeout_s`; above 0."""
-    delay_share_max: float = 0.1
+    delay_share_max: float = 0.15
     """Bound on the target when noise or slow services raise it; `delay_share` to 0.5."""
+    high_share: float = 0.35
+    """Delay of the slowest tenth, as a share of `timeout_s`, that is at the target, whatever the
+    others see; above 0."""
+    shed_share: float = 0.25
+    """Least queueing delay, as a share of `timeout_s`, for which fresh is shed; above 0."""
     base_multiple: float = 1.5
     """Target as a multiple of the baseline latency, where that is less; above 0."""
-    drain_ratio: float = 0.8
-    """Rate in DRAIN, as a share of the delivered rate; above 0, below 1."""
     probe_period_s: float = 60.0
     """Seconds between probes in CRUISE; above 0."""
-    fresh_share_min: float = 0.02
-    """Least share of fresh let in; above 0, at most 1: without any there is nothing to learn."""
-    in_flight_start: int = 4
-    """Backlog calls at once until a latency is learnt; at least 1."""
 
     def __post_init__(self) -> None:
-        shares = 0 < self.trickle_share <= self.start_share <= 1 and 0 < self.fresh_share_min <= 1
-        floors = min(self.timeout_s, self.rate_per_s_min, self.rate_per_s_unlearnt) > 0
-        growths = 1 < self.ramp_growth <= self.known_growth and 0 < self.drain_ratio < 1
+        counts = self.workers >= 1 and self.clean_results >= RESULTS_MIN and self.window_start >= 1
+        floors = min(self.timeout_s, self.rate_per_s_min, self.probe_period_s) > 0
+        rates = self.rate_per_s_min <= self.rate_per_s_unlearnt and self.ramp_growth > 1
         delays = 0 < self.delay_share <= self.delay_share_max <= 0.5 and self.base_multiple > 0  # noqa: PLR2004 - said in the docstring
-        times = self.trickle_s_max > 0 and self.probe_period_s > 0
-        counts = self.clean_results >= RESULTS_MIN and self.in_flight_start >= 1
-        if not (shares and floors and growths and delays and times and counts):
+        shares = min(self.high_share, self.shed_share) > 0
+        times = self.lag_s >= 0 and 0 <= self.phase_ratio <= 1
+        if not (counts and floors and rates and delays and shares and times):
             raise InvalidInputError(f"out of range: {self}")
 
     def parameters(self) -> Parameters:
         """The policy as numbers."""
         return Parameters(
             self.timeout_s,
-            self.trickle_share,
-            self.start_share,
+            float(self.workers),
+            self.lag_s,
+            self.phase_ratio,
             self.rate_per_s_min,
             self.rate_per_s_unlearnt,
+            self.window_start,
             float(self.clean_results),
-            self.trickle_s_max,
             self.ramp_growth,
-            self.known_growth,
             self.delay_share,
             self.delay_share_max,
+            self.high_share,
+            self.shed_share,
             self.base_multiple,
-            self.drain_ratio,
             self.probe_period_s,
-            self.fresh_share_min,
-            float(self.in_flight_start),
         )
 
     def start(self, *, now: float) -> Release:
@@ -169,241 +165,288 @@ class ReleasePolicy:
         """See `Law`."""
         return step(state, interval, self.parameters())
 
-    def opened(self, state: Release, *, is_overload: bool, now: float) -> Release:
+    def opened(self, state: Release, *, now: float) -> Release:
         """See `Law`."""
-        return opened(state, self.parameters(), is_overload=is_overload, now=now)
+        return opened(state, self.parameters(), now=now)
 
     def closed(self, state: Release, *, probes: int, now: float) -> Release:
         """See `Law`."""
-        return closed(state, probes=probes, now=now)
+        return closed(state, self.parameters(), probes=probes, now=now)
 
 
 def start(p: Parameters, *, now: float) -> Release:
-    """A dependency never seen before: RAMP, from a rate that stands for what is not learnt."""
-    rate_per_s = max(p.rate_per_s_min, p.rate_per_s_unlearnt)
-    return Release(
-        int(Mode.RAMP),
-        rate_per_s,
-        int(p.in_flight_start),
+    """A dependency never seen before: TRICKLE, to learn its latency; fresh is free."""
+    first = Release(
+        Mode.TRICKLE.value,
+        p.rate_per_s_unlearnt,
         1.0,
+        FREE,
         math.inf,
+        window=p.window_start / p.workers,
         since_at=now,
-        probed_at=now,
+        probed_at=now - p.phase_ratio * p.probe_period_s,
         backlog_at=-math.inf,
     )
+    return _decide(first, p)
 
 
-def opened(state: Release, p: Parameters, *, is_overload: bool, now: float) -> Release:
-    """The breaker opened: TRICKLE, with less fresh when it was fresh that tipped it over."""
-    fresh_share = state.fresh_share
-    if is_overload and state.mode == Mode.TRICKLE:
-        fresh_share = max(p.fresh_share_min, FRESH_CUT * fresh_share)
-    # Only a delay that was seen says anything of capacity; errors alone may be any fault.
-    is_known = state.mode == Mode.DRAIN and state.standing_s > 0
-    ceiling_per_s = state.integral_per_s if is_known else state.ceiling_per_s
-    return state._replace(
-        mode=int(Mode.TRICKLE),
-        rate_per_s=trickle_rate(state, p),
-        fresh_share=fresh_share,
-        ceiling_per_s=ceiling_per_s,
-        clean=0,
-        since_at=now,
-    )
+def opened(state: Release, p: Parameters, *, now: float) -> Release:
+    """The breaker opened: no call gets through, and the next are to be few."""
+    return _decide(_shed(state, most=1.0, now=now), p)
 
 
-def closed(state: Release, *, probes: int, now: float) -> Release:
-    """The breaker closed: its probes were clean results."""
-    return state._replace(
-        clean=probes,
-        since_at=now,
-        backlog_at=now,
-        delivered_per_s=0.0,
-    )
+def closed(state: Release, p: Parameters, *, probes: int, now: float) -> Release:
+    """The breaker closed: its probes were answered; fresh comes back by degrees."""
+    back = _shed(state, most=max(1.0, probes / p.workers), now=now)
+    return _decide(back._replace(delivered_per_s=0.0, settled_at=now, backlog_at=now), p)
 
 
 def step(state: Release, interval: Interval, p: Parameters) -> Release:
     """Learn from one interval, then decide by mode."""
-    seen = sense(state, interval, p)
-    if seen.mode == Mode.TRICKLE:
-        decided = _trickle(seen, interval, p)
+    seen = _strain(_watch(sense(state, interval, p)), interval, p)
+    is_lost = seen.strained >= FAILING_INTERVALS and interval.bad > interval.ok
+    if seen.mode == Mode.SHED:
+        moved = _follow_shed(seen, interval, p)
+    elif is_lost or seen.strained >= STRAINED_INTERVALS:
+        answered = seen.delivered_per_s * (seen.base_s + SHED_DELAY * p.timeout_s)
+        moved = _shed(seen, most=max(1.0, answered), now=interval.ended_at)
+    elif seen.mode == Mode.TRICKLE:
+        moved = _trickle(seen, interval, p)
     elif is_idle(seen, now=interval.ended_at):
-        decided = _idle(seen, interval, p)
-    elif _is_congested(seen) and seen.mode != Mode.DRAIN:
-        decided = _drain_from(seen, interval, p, least=DELIVERED_MIN, ratio=p.drain_ratio)
-    elif seen.mode == Mode.RAMP:
-        decided = _ramp(seen, interval, p)
-    elif seen.mode == Mode.DRAIN:
-        decided = _drain(seen, interval, p)
-    elif seen.mode == Mode.PROBE:
-        decided = _probe(seen, interval)
+        moved = _idle(seen, interval, p)
     else:
-        decided = _cruise(seen, interval, p)
-    return decided._replace(in_flight_max=_in_flight_max(decided, p))
+        moved = _follow(seen, interval, p)
+    return _decide(moved, p)
 
 
-def _trickle(state: Release, interval: Interval, p: Parameters) -> Release:
-    """Wait for clean results, give fresh back its share, then ramp."""
-    state = state._replace(rate_per_s=trickle_rate(state, p))
-    if state.is_failing:
-        return state._replace(clean=0)
-    if _is_congested(state):
-        return state
-    share = min(1.0, FRESH_GROWTH * state.fresh_share + 0.01)
-    clean = state.clean + interval.ok
-    waited_s = interval.ended_at - state.since_at
-    needed = p.clean_results if waited_s < p.trickle_s_max else RESULTS_MIN
-    if clean < needed or share < 1.0:
-        return state._replace(fresh_share=share, clean=clean)
-    return _enter(
-        state._replace(fresh_share=share),
-        Mode.RAMP,
-        rate_per_s=_start_rate(state, p),
-        now=interval.ended_at,
-    )
+def _follow(state: Release, interval: Interval, p: Parameters) -> Release:
+    """Move the window of a backlog that calls."""
+    if state.is_failing == 1:
+        return _fail(state, now=interval.ended_at)
+    if state.mode == Mode.RAMP:
+        return _ramp(state, interval, p)
+    if state.mode == Mode.DRAIN:
+        return _drain(state, p, now=interval.ended_at)
+    if state.mode == Mode.PROBE:
+        return _probe(state, p, now=interval.ended_at)
+    return _cruise(state, interval, p)
 
 
-def _ramp(state: Release, interval: Interval, p: Parameters) -> Release:
-    """Multiply until the first sign of delay."""
-    if state.queue_delay_s > state.target_s:
-        return _drain_from(state, interval, p, least=KNEE_MIN, ratio=KNEE_RATIO)
-    is_rising = interval.latency_low_s > state.base_s + RAMP_BRAKE * state.target_s
-    if is_rising or not _is_wanted(state, interval):
-        return state
-    weight = min(1.0, (interval.ok + interval.bad) / RAMP_RESULTS) ** 0.5
-    rate = state.rate_per_s
-    is_known = state.ceiling_per_s == 0.0 or rate < KNOWN_SHARE * state.ceiling_per_s
-    growth = p.ramp_growth if is_known else 1.0 + 0.25 * (p.ramp_growth - 1.0)
-    grown = rate * growth**weight
-    room_per_s = KNOWN_SHARE * state.healthy_per_s - state.fresh_per_s
-    hurried = min(room_per_s, rate * p.known_growth**weight)
-    return state._replace(rate_per_s=max(grown, hurried))
-
-
-def _drain_from(
-    state: Release, interval: Interval, p: Parameters, *, least: float, ratio: float
-) -> Release:
-    """Go below what was delivered, and remember that as the rate to come back to."""
-    rate, now = state.rate_per_s, interval.ended_at
-    reached = min(rate, max(_room(state), least * rate))
-    # Fresh goes on, so the whole cut falls on the backlog: the total is what has to come down.
-    cut = max(DELIVERED_MIN * reached, reached - (1.0 - ratio) * state.delivered_per_s)
-    is_delayed = interval.latency_count > 0 and state.queue_delay_s > state.target_s
-    drained = _enter(state, Mode.DRAIN, rate_per_s=max(trickle_rate(state, p), cut), now=now)
-    return drained._replace(
-        integral_per_s=max(reached, CEILING_KEPT * state.ceiling_per_s) if is_delayed else reached,
-        standing_s=state.base_s + state.queue_delay_s if is_delayed else 0.0,
-        standing_at=now,
-    )
-
-
-def _drain(state: Release, interval: Interval, p: Parameters) -> Release:
-    """Hold below the delivered rate until the queue is gone; cut again where it is not."""
-    now = interval.ended_at
-    if state.queue_delay_s < state.target_s and not state.is_failing:
-        rate_per_s = max(trickle_rate(state, p), RESUME_RATIO * state.integral_per_s)
-        if state.standing_s == 0.0:  # Without a delay no capacity was found: ramp on.
-            return _enter(state, Mode.RAMP, rate_per_s=rate_per_s, now=now)
-        cruising = _enter(state, Mode.CRUISE, rate_per_s=rate_per_s, now=now)
-        return cruising._replace(
-            integral_per_s=rate_per_s, ceiling_per_s=state.integral_per_s, growth=CRUISE_GAIN
-        )
-    latency_s = state.base_s + state.queue_delay_s
-    is_growing = 0 < (1.0 + STANDING_WOBBLE) * state.standing_s < latency_s
-    is_due = now - state.since_at > DRAIN_PERIOD_S * _stretch(interval)
-    state = _watch_standing(state, now=now)
-    if not (is_due or is_growing):
-        return state
-    rate_per_s = max(trickle_rate(state, p), p.drain_ratio * state.rate_per_s)
+def _decide(state: Release, p: Parameters) -> Release:
+    """Turn the window into what the governor obeys."""
+    # Beside the fresh calls that are out on average there is room for one, or none ever comes.
+    alone = LEAST_WINDOW + state.fresh_per_s * state.base_s
+    least = alone if p.workers == 1.0 else LEAST_SHARE / p.workers
+    window = max(least, state.window)
+    latency_s = max(state.mean_s, state.base_s)
+    if latency_s == 0.0 or state.mode == Mode.TRICKLE:
+        rate_per_s = p.rate_per_s_unlearnt / p.workers
+    elif window > 1.0:
+        rate_per_s = min(PACE_MAX, 0.5 + 0.5 * window) * window / latency_s
+    else:  # Less than one call at once: its pace alone makes the window.
+        rate_per_s = window / (state.base_s + min(state.delay_s, state.target_s))
     return state._replace(
-        rate_per_s=rate_per_s,
-        integral_per_s=max(rate_per_s, RESUME_RATIO * state.integral_per_s),
-        since_at=now,
+        window=0.0 if state.mode == Mode.SHED else window,
+        rate_per_s=p.rate_per_s_min
+        if state.mode == Mode.SHED
+        else max(p.rate_per_s_min, rate_per_s),
+        in_flight_max=max(1.0, float(math.ceil(window))),
     )
 
 
-def _watch_standing(state: Release, *, now: float) -> Release:
-    """Take a latency that slowing down does not move for the baseline: it is not ours."""
-    if state.is_failing or state.standing_s == 0.0:
-        return state
-    latency_s = state.base_s + state.queue_delay_s
-    if abs(latency_s - state.standing_s) > STANDING_WOBBLE * state.standing_s:
-        return state._replace(standing_s=latency_s, standing_at=now)
-    is_slow = state.rate_per_s < STANDING_SHARE * state.integral_per_s
-    if is_slow and now - state.standing_at > STANDING_TIMES * latency_s:
-        return state._replace(base_s=latency_s)
+def _strain(state: Release, interval: Interval, p: Parameters) -> Release:
+    """Count the intervals in which fresh, or errors, are too much."""
+    calls = interval.ok + interval.bad
+    backlog = interval.backlog_ok + interval.backlog_bad
+    is_standing = (
+        state.queue_s > max(STRAINED_DELAY * state.target_s, p.shed_share * p.timeout_s)
+        and state.queue_s >= STRAINED_FALL * state.queue_before_s
+        and backlog <= STRAINED_BACKLOG * calls
+    )
+    is_strained = is_standing or (state.is_failing == 1 and interval.bad > interval.ok)
+    return state._replace(
+        strained=state.strained + 1 if is_strained else max(0, state.strained - 1)
+    )
+
+
+def _watch(state: Release) -> Release:
+    """Take a latency that a much smaller window does not move for the baseline: it is not ours."""
+    if state.delay_s <= state.target_s or state.is_failing == 1:
+        return state._replace(standing_s=0.0)
+    if state.standing_s == 0.0:
+        return state._replace(standing_s=state.queue_s, standing_window=state.window)
     return state
 
 
-def _cruise(state: Release, interval: Interval, p: Parameters) -> Release:
-    """Follow the capacity by queueing delay."""
-    stretch = _stretch(interval)
-    integral, ceiling, growth = state.integral_per_s, state.ceiling_per_s, state.growth
-    error = max(-1.0, min(1.0, (state.target_s - state.queue_delay_s) / state.target_s))
-    has_moved = error > 0.3 and integral > 1.05 * ceiling  # noqa: PLR2004 - see CRUISE_GAIN_MAX
-    growth = min(CRUISE_GAIN_MAX, 1.3 * growth) if has_moved else CRUISE_GAIN
-    if error < 0 or _is_wanted(state, interval):
-        gain = growth if error > 0 else CRUISE_CUT
-        change = min(CRUISE_STEP_MAX, gain * error * stretch)
-        integral = max(trickle_rate(state, p), integral * (1.0 + change))
-    if integral < 0.97 * ceiling:  # A dead band: wobble moves no ceiling.
-        ceiling += 0.02 * (integral - ceiling)
-    elif error < 0.2 and integral > ceiling:  # noqa: PLR2004 - near the target: the new ceiling
-        ceiling += 0.1 * (integral - ceiling)
-    cruised = state._replace(integral_per_s=integral, ceiling_per_s=ceiling, growth=growth)
-    now = interval.ended_at
-    if now - state.probed_at > p.probe_period_s * stretch:
-        rate_per_s = max(trickle_rate(state, p), PROBE_RATIO * integral)
-        return _enter(cruised, Mode.PROBE, rate_per_s=rate_per_s, now=now)
-    return cruised._replace(rate_per_s=integral * (1.0 + CRUISE_TRIM * error))
+def _trickle(state: Release, interval: Interval, p: Parameters) -> Release:
+    """Wait for clean results, then ramp from what is under way."""
+    if state.is_failing == 1:
+        return state._replace(clean=0)
+    clean = state.clean + interval.ok
+    if clean < p.clean_results:
+        return state._replace(clean=clean)
+    window = state.delivered_per_s * state.mean_s
+    return _enter(state, Mode.RAMP.value, window=window, now=interval.ended_at)._replace(clean=0)
 
 
-def _probe(state: Release, interval: Interval) -> Release:
-    """Take the latency of the dip as the baseline, within a fifth of the old one."""
+def _ramp(state: Release, interval: Interval, p: Parameters) -> Release:
+    """Multiply, once the last step was felt, until the first sign of delay."""
     now = interval.ended_at
-    if now - state.since_at <= PROBE_S * _stretch(interval):
+    if state.delay_s > RAMP_DELAY * state.target_s:
+        return _cut(state, now=now)
+    if state.delay_s > RAMP_BRAKE * state.target_s:
+        return _enter(state, Mode.CRUISE.value, window=state.window, now=now)
+    is_felt = now - RAMP_SETTLED * interval.span_s >= state.settled_at
+    if not is_felt or not _is_wanted(state, interval):
         return state
-    base_s = min(max(state.middle_s, 0.8 * state.base_s), 1.2 * state.base_s)
-    cruising = _enter(state, Mode.CRUISE, rate_per_s=state.integral_per_s, now=now)
-    return cruising._replace(base_s=base_s, probed_at=now)
+    growth = p.ramp_growth
+    if state.delay_s > RAMP_SLOW * state.target_s:
+        growth = 1.0 + 0.5 * (growth - 1.0)
+    growth **= min(1.0, math.sqrt((interval.ok + interval.bad) / STEP_RESULTS))
+    window = growth * max(state.window, state.delivered_per_s * state.mean_s)
+    return state._replace(window=window, settled_at=now + state.mean_s + p.lag_s)
+
+
+def _cut(state: Release, *, now: float) -> Release:
+    """Take the calls that wait out of the window."""
+    waiting = state.delivered_per_s * state.delay_s
+    window = max(DRAIN_LEAST * state.window, state.window - waiting)
+    cut = _enter(state, Mode.DRAIN.value, window=window, now=now)
+    return cut._replace(settled_at=now + state.delay_s + state.mean_s)
+
+
+def _drain(state: Release, p: Parameters, *, now: float) -> Release:
+    """Wait until the queue is gone; cut again where it is not."""
+    if state.delay_s < state.target_s:
+        window = state.window + RESUME * state.delivered_per_s * state.target_s
+        return _enter(state, Mode.CRUISE.value, window=window, now=now)
+    if now <= state.settled_at:
+        return state
+    if _is_standing(state, p):
+        return _rebase(state)
+    return _cut(state, now=now)
+
+
+def _cruise(state: Release, interval: Interval, p: Parameters) -> Release:
+    """Move the window by the calls that the queue has too many or too few."""
+    now = interval.ended_at
+    if state.delay_s > CONGESTED_TARGETS * state.target_s:
+        return _cut(state, now=now)
+    if state.delay_s > state.target_s and _is_standing(state, p):
+        return _rebase(state)
+    change = GAIN * state.delivered_per_s * (state.target_s - state.delay_s)
+    change *= _share(state, interval, p)
+    calm = 0
+    if change > 0.0:
+        calm = state.calm + 1 if state.delay_s < CALM_LEVEL * state.target_s else 0
+        change = min(change, _rise_max(state, interval)) if _is_wanted(state, interval) else 0.0
+    moved = state._replace(
+        window=state.window + max(change, -FALL_MAX * state.window),
+        ceiling=max(state.ceiling, state.window) if state.ceiling > 0.0 else 0.0,
+        calm=calm,
+    )
+    if calm >= CALM_INTERVALS and not _is_near_ceiling(state, now=now):
+        return _enter(moved, Mode.RAMP.value, window=moved.window, now=now)
+    if now - state.probed_at > p.probe_period_s:
+        waiting = PROBE_RATIO * state.delivered_per_s * state.delay_s
+        window = max(PROBE_LEAST * moved.window, moved.window - waiting)
+        probing = _enter(moved, Mode.PROBE.value, window=window, now=now)
+        return probing._replace(standing_window=moved.window, probed_at=now)
+    return moved
+
+
+def _rise_max(state: Release, interval: Interval) -> float:
+    """Most growth: a quarter, and little near where errors began."""
+    if _is_near_ceiling(state, now=interval.ended_at):
+        return CEILING_RISE * min(2.0, interval.span_s) * state.window
+    return RISE_MAX * state.window
+
+
+def _is_near_ceiling(state: Release, *, now: float) -> bool:
+    is_known = state.ceiling > 0.0 and now - state.ceiling_at < CEILING_S
+    return is_known and state.window > CEILING_NEAR * state.ceiling
+
+
+def _fail(state: Release, *, now: float) -> Release:
+    """Errors above their floor: cut, once per round trip, and remember where."""
+    if now < state.settled_at:
+        return _enter(state, Mode.CRUISE.value, window=state.window, now=now)
+    cut = _enter(state, Mode.CRUISE.value, window=FAIL_CUT * state.window, now=now)
+    settled_at = now + state.mean_s + PROBE_S_MIN
+    return cut._replace(ceiling=state.window, ceiling_at=now, settled_at=settled_at)
+
+
+def _probe(state: Release, p: Parameters, *, now: float) -> Release:
+    """Take the latency without a queue as the baseline, within a fifth of the old one."""
+    if now - state.since_at <= max(PROBE_S_MIN, PROBE_TRIPS * state.mean_s):
+        return state
+    # With others who probe at other times, what is left of the queue is theirs.
+    rise = PROBE_STEP if p.workers == 1.0 else 0.0
+    least, most = (1.0 - PROBE_STEP) * state.base_s, (1.0 + rise) * state.base_s
+    back = _enter(state, Mode.CRUISE.value, window=state.standing_window, now=now)
+    return back._replace(base_s=min(max(state.middle_s, least), most), standing_s=0.0)
+
+
+def _shed(state: Release, *, most: float, now: float) -> Release:
+    """Let in only so many fresh calls at once, and no backlog beyond the least."""
+    shed = _enter(state, Mode.SHED.value, window=0.0, now=now)
+    return shed._replace(
+        fresh_in_flight_max=most, settled_at=now + PROBE_TRIPS, clean=0, strained=0
+    )
+
+
+def _follow_shed(state: Release, interval: Interval, p: Parameters) -> Release:
+    """As many fresh calls as are answered in time; all, once none had to be refused."""
+    now, goal_s, most = interval.ended_at, SHED_DELAY * p.timeout_s, state.fresh_in_flight_max
+    if state.is_failing == 1:
+        if now <= state.settled_at:
+            return state
+        cut = max(1.0, SHED_CUT * most)
+        return state._replace(fresh_in_flight_max=cut, settled_at=now + p.timeout_s, calm=0)
+    if interval.shed > SHED_FEW * (interval.ok + interval.shed):
+        share = _share(state, interval, p)
+        if state.delay_s < 0.5 * goal_s:
+            most *= SHED_GROWTH**share
+        else:
+            most += GAIN * state.delivered_per_s * (goal_s - state.delay_s) * share
+        return state._replace(fresh_in_flight_max=max(1.0, most), calm=0)
+    if state.delay_s >= max(state.target_s, goal_s):
+        return state._replace(calm=0)
+    if state.calm < SHED_CALM:
+        return state._replace(calm=state.calm + 1)
+    window = 0.5 * state.delivered_per_s * state.base_s
+    free = _enter(state, Mode.RAMP.value, window=window, now=now)
+    return free._replace(fresh_in_flight_max=FREE)
 
 
 def _idle(state: Release, interval: Interval, p: Parameters) -> Release:
-    """No backlog: bring the rate towards where a ramp begins, for the day one comes."""
-    first = _start_rate(state, p)
-    faded = state.rate_per_s * 0.5 ** (interval.span_s / IDLE_HALF_LIFE_S)
-    return state._replace(mode=int(Mode.RAMP), rate_per_s=max(first, faded))
+    """No backlog: bring the window towards where a ramp begins, for the day one comes."""
+    first = max(p.window_start / p.workers, state.delivered_per_s * state.mean_s)
+    faded = state.window * 0.5 ** (interval.span_s / FADE_S)
+    return state._replace(mode=Mode.RAMP.value, window=max(first, faded), calm=0)
 
 
 def _is_wanted(state: Release, interval: Interval) -> bool:
-    """Whether the backlog would use a higher rate: it was held, or used nearly all it had."""
-    used = interval.backlog_ok + interval.backlog_bad
-    return interval.held > 0 or (used > 0 and used >= 0.7 * state.rate_per_s * interval.span_s)
+    """Whether the backlog would use a larger window: it was held, or used nearly all it had."""
+    return interval.held > 0 or interval.in_flight_peak >= 0.7 * state.window
 
 
-def _is_congested(state: Release) -> bool:
-    return state.is_failing == 1 or state.queue_delay_s > CONGESTED_TARGETS * state.target_s
+def _is_standing(state: Release, p: Parameters) -> bool:
+    is_small = state.window < STANDING_WINDOW * state.standing_window
+    is_unmoved = state.queue_s > STANDING_DELAY * state.standing_s > 0.0
+    return is_small and is_unmoved and state.middle_s < STANDING_LATENCY * p.timeout_s
 
 
-def _room(state: Release) -> float:
-    """What was delivered beyond fresh: with a queue standing, the room that the backlog has."""
-    return max(0.0, state.delivered_per_s - state.fresh_per_s)
+def _rebase(state: Release) -> Release:
+    return state._replace(base_s=state.base_s + state.queue_s, queue_s=0.0, standing_s=0.0)
 
 
-def _enter(state: Release, mode: Mode, *, rate_per_s: float, now: float) -> Release:
-    return state._replace(mode=int(mode), rate_per_s=rate_per_s, since_at=now)
+def _share(state: Release, interval: Interval, p: Parameters) -> float:
+    """How much of a full step this interval allows: by its results, and by its time."""
+    results = min(1.0, (interval.ok + interval.bad) / STEP_RESULTS)
+    trips_s = max(ROUND_TRIPS * state.mean_s + p.lag_s, 0.1 * PROBE_S_MIN)
+    return math.sqrt(results) * min(1.0, interval.span_s / trips_s)
 
 
-def _start_rate(state: Release, p: Parameters) -> float:
-    return max(p.rate_per_s_min, p.start_share * reference_rate(state, p))
-
-
-def _in_flight_max(state: Release, p: Parameters) -> int:
-    if state.base_s == 0.0:
-        return int(p.in_flight_start)
-    mean = state.rate_per_s * (state.mean_s + state.target_s)
-    spread = math.sqrt(state.rate_per_s * state.mean_s + 0.01)
-    return max(1, math.ceil(2.0 * mean + IN_FLIGHT_SPREAD * spread))
-
-
-def _stretch(interval: Interval) -> float:
-    return max(1.0, min(STRETCH_MAX, interval.span_s / NOMINAL_S))
+def _enter(state: Release, mode: int, *, window: float, now: float) -> Release:
+    return state._replace(mode=mode, window=window, since_at=now, calm=0)

@@ -1,8 +1,8 @@
 """What a release law knows and decides, and how it learns from an interval.
 
 Signals are what a client sees: errors above a learnt floor of errors that are not ours; queueing
-delay, which is a low quantile of latency less a learnt baseline; the rate of answers. Ours and its
-peers share them; `release` and `peer` decide.
+delay, which is a low quantile of latency less a learnt baseline; the rate of answers. `release`
+decides by them.
 
 Everything is a NamedTuple of numbers and module functions over them, so that it can be compiled.
 Source: delay as the signal is from TCP Vegas and BBR; a low quantile of it, the noise and the error
@@ -11,40 +11,40 @@ floor are from our study of ten laws in 40 simulated worlds.
 
 import math
 from enum import IntEnum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from surgetank.control.evidence import RESULTS_MIN, Interval
 
-WEIGHT_RESULTS = 8.0
-"""An interval of that many results has half the say in a smoothed rate; noise of a third."""
-FRESH_RESULTS = 100.0
-"""The same for the rate of fresh, which changes with the hour and not with our decisions. It is
-learnt only without delay: in a queue, backlog crowds fresh out of the answers."""
+WEIGHT_RESULTS = 20.0
+"""An interval of that many results has half the say in a smoothed rate; noise of a fifth."""
+MEAN_WEIGHT = 0.4
+"""Say of the last interval in the mean latency: what we wait for has to be of now."""
+BASE_FALL = 0.3
+"""Share of the way that the baseline falls to a lower latency: one lucky interval is not it."""
+BASE_RISE = 0.1
+"""Share of the way that it rises while no queue can be ours."""
+NOISE_WEIGHT = 0.05
+"""Say of an interval in the noise: a minute of them."""
 NOISE_TARGET = 3.0
 """The target is at least that many times the latency's usual wobble."""
 SERVICES_TARGET = 4.0
 """The target is at least that many services' time: fewer waiting calls are chance, not a queue."""
-IDLE_CALLS = 5.0
-"""A backlog that sent nothing while its rate allowed that many calls is idle."""
-IDLE_S_MIN = 60.0
-"""And it must have been so for this long, in seconds."""
+SPREAD_TARGET = 2.0
+"""And that many standard deviations of the calls under way without a queue, a Poisson count, so
+that the queue outlasts their wobble and the dependency never idles."""
 TARGET_S_MIN = 0.005
 """Least delay worth acting on, in seconds: below it lie schedulers and networks."""
 BAD_RATIO_MIN = 0.02
 """Error ratio that is always expected."""
-BAD_SPREAD = 3.0
-"""Errors are a signal when they exceed what the floor lets expect by that many times the standard
-deviation of a Poisson count: chance alone does that in fewer than one interval of a hundred."""
+BAD_TIMES, BAD_SPREAD = 2.0, 3.0
+"""Errors are a signal from twice what the floor lets expect, three standard deviations of a
+Poisson count, and one more: chance alone does that in fewer than one interval of a thousand."""
 FLOOR_RESULTS = 300.0
 """Results after which half of a new error floor is learnt: slower than any outage tips."""
 FLOOR_MAX = 0.15
 """Highest error floor that is learnt: a dependency that fails more often is not well."""
-HEALTHY_HALF_LIFE_S = 6 * 3600.0
-"""A healthy rate is half forgotten after that: it shall outlast an outage, not a season."""
-KNOWN_SHARE = 0.7
-"""Share of a rate known to be good below which the ramp may hurry."""
-CRUISE_GAIN = 0.004
-"""Growth in CRUISE at no delay, per nominal interval: 0.8% a second."""
+IDLE_S = 60.0
+"""A backlog that neither called nor waited for that many seconds is idle."""
 
 
 class Mode(IntEnum):
@@ -55,47 +55,48 @@ class Mode(IntEnum):
     DRAIN = 2
     CRUISE = 3
     PROBE = 4
+    SHED = 5
 
 
 class Parameters(NamedTuple):
     """A `ReleasePolicy` as numbers; the same names."""
 
     timeout_s: float
-    trickle_share: float
-    start_share: float
+    workers: float
+    lag_s: float
+    phase_ratio: float
     rate_per_s_min: float
     rate_per_s_unlearnt: float
+    window_start: float
     clean_results: float
-    trickle_s_max: float
     ramp_growth: float
-    known_growth: float
     delay_share: float
     delay_share_max: float
+    high_share: float
+    shed_share: float
     base_multiple: float
-    drain_ratio: float
     probe_period_s: float
-    fresh_share_min: float
-    in_flight_start: float
 
 
 class Release(NamedTuple):
     """What a law has decided (the first five) and learnt (the rest)."""
 
     mode: int
+    """A `Mode`."""
     rate_per_s: float
-    """Calls of the backlog; above 0."""
-    in_flight_max: int
-    """Calls of the backlog at once; at least 1."""
-    fresh_share: float
-    """Share of fresh calls let in; above 0, at most 1."""
+    """Pace of the backlog, calls per second; above 0."""
+    in_flight_max: float
+    """Backlog may call while fewer calls of both lanes are out; at least 1."""
+    fresh_in_flight_max: float
+    """Fresh may call while fewer of its own are out; at least 1, infinite when it is not shed."""
     late_s: float
     """Latency above which three calls in a row end an interval early; infinite until learnt."""
+    window: float = 0.0
+    """Calls of both lanes that may be out, with its fraction; 0 when the backlog has none."""
     delivered_per_s: float = 0.0
     """Answers, both lanes, smoothed."""
     fresh_per_s: float = 0.0
-    """Answers to fresh calls, smoothed for longer: what the backlog has to leave room for."""
-    healthy_per_s: float = 0.0
-    """The most that was delivered in health, slowly forgotten; 0 until learnt."""
+    """Those of fresh calls."""
     base_s: float = 0.0
     """Latency without a queue; 0 until learnt."""
     noise_s: float = 0.0
@@ -107,156 +108,166 @@ class Release(NamedTuple):
     """Median of the last three low quantiles."""
     mean_s: float = 0.0
     """Mean latency, smoothed."""
-    queue_delay_s: float = 0.0
+    queue_s: float = 0.0
+    """Queueing delay of nearly all calls: by the low quantile."""
+    queue_before_s: float = 0.0
+    """The same an interval earlier."""
+    delay_s: float = 0.0
+    """What is held at the target: `queue_s`, or more when the slowest calls near the time-out."""
     target_s: float = 0.0
     is_failing: int = 0
     """1 when the last interval's errors passed their floor."""
     error_floor: float = 0.0
     """Share of calls that fail whatever we do."""
-    ceiling_per_s: float = 0.0
-    """Backlog rate at which delay last began; 0 until met."""
-    integral_per_s: float = 0.0
-    """In CRUISE the integral part of the rate; in DRAIN the rate to come back to."""
-    growth: float = CRUISE_GAIN
+    ceiling: float = 0.0
+    """Window at which errors last began; 0 until met."""
+    ceiling_at: float = 0.0
     clean: int = 0
-    """Clean results since the breaker closed."""
-    since_at: float = 0.0
-    """When the mode was entered or, in DRAIN, last cut."""
+    """Clean results in TRICKLE."""
+    calm: int = 0
+    """Intervals in a row without a sign of a limit."""
+    strained: int = 0
+    """Intervals in a row in which errors, or a queue that is not the backlog's, stood."""
     standing_s: float = 0.0
-    """Latency of the queue that DRAIN waits for; 0 when errors alone led there."""
-    standing_at: float = 0.0
-    """Since when it has not moved."""
+    """Queueing delay when it last passed its target; 0 while below."""
+    standing_window: float = 0.0
+    """The window then."""
+    since_at: float = 0.0
+    """When the mode was entered."""
+    settled_at: float = 0.0
+    """Until then, answers still speak of the window before."""
     probed_at: float = 0.0
     backlog_at: float = 0.0
     """The last interval in which the backlog called or waited."""
 
 
-class Law(Protocol):
-    """A release law: ours, or a peer's (`control.peer`)."""
+class Decision(Protocol):
+    """What a governor obeys: the first fields of every law's state. See `Release`."""
 
-    def start(self, *, now: float) -> Release:
+    @property
+    def mode(self) -> int:
+        """A `Mode`."""
+        ...
+
+    @property
+    def rate_per_s(self) -> float:
+        """Pace of the backlog."""
+        ...
+
+    @property
+    def in_flight_max(self) -> float:
+        """Calls of both lanes below which the backlog may call."""
+        ...
+
+    @property
+    def fresh_in_flight_max(self) -> float:
+        """Fresh calls below which fresh may call."""
+        ...
+
+    @property
+    def late_s(self) -> float:
+        """Latency that ends an interval early."""
+        ...
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+
+class Law(Protocol):
+    """A release law: ours, or a peer's (`control.peer`). Each has a state of its own."""
+
+    def start(self, *, now: float) -> Decision:
         """For a dependency never seen before: healthy until seen otherwise."""
         ...
 
-    def step(self, state: Release, interval: Interval) -> Release:
+    def step(self, state: Any, interval: Interval) -> Decision:
         """Learn from one interval and decide anew."""
         ...
 
-    def opened(self, state: Release, *, is_overload: bool, now: float) -> Release:
-        """The breaker opened; `is_overload` when calls that it had just let in tipped it again."""
+    def opened(self, state: Any, *, now: float) -> Decision:
+        """The breaker opened."""
         ...
 
-    def closed(self, state: Release, *, probes: int, now: float) -> Release:
+    def closed(self, state: Any, *, probes: int, now: float) -> Decision:
         """The breaker closed after `probes` clean results."""
         ...
 
 
 def sense(state: Release, interval: Interval, p: Parameters) -> Release:
-    """Update what is learnt: errors, latency, rates. Decides nothing; peers use it too."""
+    """Update what is learnt: errors, rates, latency. Decides nothing."""
     results = interval.ok + interval.bad
-    weight = results / (results + WEIGHT_RESULTS)
-    error_ratio = interval.bad / results
     expected = results * max(BAD_RATIO_MIN, state.error_floor)
-    is_failing = interval.bad >= max(RESULTS_MIN, expected + BAD_SPREAD * math.sqrt(expected))
+    is_failing = interval.bad >= max(
+        RESULTS_MIN, BAD_TIMES * expected + BAD_SPREAD * math.sqrt(expected) + 1.0
+    )
     error_floor = state.error_floor
-    if not is_failing or _is_quiet(state, p, now=interval.ended_at):
-        error_floor += results / (results + FLOOR_RESULTS) * (error_ratio - error_floor)
-    delivered = _mix(state.delivered_per_s, interval.ok / interval.span_s, weight)
+    if not is_failing or is_idle(state, now=interval.ended_at):
+        learnt = results / (results + FLOOR_RESULTS)
+        error_floor += learnt * (interval.bad / results - error_floor)
+    weight = results / (results + WEIGHT_RESULTS)
+    delivered_per_s = mix(state.delivered_per_s, interval.ok / interval.span_s, weight)
+    fresh = interval.ok - interval.backlog_ok
     is_busy = interval.backlog_ok + interval.backlog_bad + interval.held > 0
-    seen = _sense_latency(
-        state._replace(
-            is_failing=int(is_failing),
-            error_floor=min(FLOOR_MAX, error_floor),
-            delivered_per_s=delivered,
-            backlog_at=interval.ended_at if is_busy else state.backlog_at,
-        ),
-        interval,
-        p,
+    seen = state._replace(
+        is_failing=int(is_failing),
+        error_floor=min(FLOOR_MAX, error_floor),
+        delivered_per_s=delivered_per_s,
+        fresh_per_s=mix(state.fresh_per_s, fresh / interval.span_s, weight),
+        backlog_at=interval.ended_at if is_busy else state.backlog_at,
+        queue_before_s=state.queue_s,
     )
-    if is_failing or seen.mode == Mode.TRICKLE or seen.queue_delay_s > seen.target_s:
-        return seen
-    kept = state.healthy_per_s * 0.5 ** (interval.span_s / HEALTHY_HALF_LIFE_S)
-    fresh_per_s = (interval.ok - interval.backlog_ok) / interval.span_s
-    return seen._replace(
-        healthy_per_s=max(kept, delivered),
-        fresh_per_s=_mix(state.fresh_per_s, fresh_per_s, results / (results + FRESH_RESULTS)),
-    )
-
-
-def _is_quiet(state: Release, p: Parameters, *, now: float) -> bool:
-    """Whether errors cannot be the backlog's doing: it is idle, or at its least rate.
-
-    Without this, a dependency that always fails one call in ten would always look overloaded.
-    """
-    is_least = state.mode != Mode.TRICKLE and state.rate_per_s <= trickle_rate(state, p)
-    return is_least or is_idle(state, now=now)
+    if interval.latency_count > 0:
+        return _sense_latency(seen, interval, p)
+    lost_s = p.timeout_s if interval.bad > 0 else state.queue_s
+    target_s = max(state.target_s, p.delay_share * p.timeout_s)
+    return seen._replace(queue_s=lost_s, delay_s=lost_s, target_s=target_s)
 
 
 def _sense_latency(state: Release, interval: Interval, p: Parameters) -> Release:
     """Baseline, noise, queueing delay and its target, and what is late."""
-    narrow_s = min(p.delay_share * p.timeout_s, max(p.base_multiple * state.base_s, TARGET_S_MIN))
     low_s = interval.latency_low_s
-    if interval.latency_count == 0:
-        queue_delay_s = p.timeout_s if interval.bad > 0 else state.queue_delay_s
-        return state._replace(queue_delay_s=queue_delay_s, target_s=max(state.target_s, narrow_s))
     if state.base_s == 0.0:
         state = state._replace(base_s=low_s, low_1_s=low_s, low_2_s=low_s)
-        narrow_s = min(p.delay_share * p.timeout_s, max(p.base_multiple * low_s, TARGET_S_MIN))
+    narrow_s = min(p.delay_share * p.timeout_s, max(p.base_multiple * state.base_s, TARGET_S_MIN))
     least, most = min(state.low_1_s, state.low_2_s), max(state.low_1_s, state.low_2_s)
     middle_s = max(least, min(most, low_s))
-    base_s = _learn_base(state, middle_s=middle_s, narrow_s=narrow_s, interval=interval)
+    base_s = state.base_s
+    if middle_s < base_s:
+        base_s += BASE_FALL * (middle_s - base_s)
+    elif is_idle(state, now=interval.ended_at) and state.is_failing == 0:
+        base_s += BASE_RISE * (middle_s - base_s)
     noise_s = state.noise_s
     if state.mode != Mode.DRAIN:
-        noise_s += 0.05 * (min(abs(low_s - middle_s), narrow_s) - noise_s)
-    services_s = SERVICES_TARGET / state.delivered_per_s if state.delivered_per_s > 0 else 0.0
+        noise_s += NOISE_WEIGHT * (min(abs(low_s - middle_s), narrow_s) - noise_s)
+    services_s = 0.0
+    if state.delivered_per_s > 0.0:
+        service_s = 1.0 / (p.workers * state.delivered_per_s)  # Others are as busy as this one.
+        services_s = SERVICES_TARGET * service_s + SPREAD_TARGET * math.sqrt(base_s * service_s)
     target_s = min(
         p.delay_share_max * p.timeout_s, max(narrow_s, NOISE_TARGET * noise_s, services_s)
     )
     # One interval alone counts only when it is far off; otherwise the median of three speaks.
     watched_s = low_s if low_s > middle_s + narrow_s else middle_s
+    queue_s = max(0.0, watched_s - base_s)
+    slowest_s = interval.latency_high_s - base_s
     return state._replace(
         base_s=base_s,
         noise_s=noise_s,
         low_1_s=state.low_2_s,
         low_2_s=low_s,
         middle_s=middle_s,
-        mean_s=_mix(state.mean_s, interval.latency_mean_s, 0.2),
-        queue_delay_s=max(0.0, watched_s - base_s),
+        mean_s=mix(state.mean_s, interval.latency_mean_s, MEAN_WEIGHT),
+        queue_s=queue_s,
+        delay_s=max(queue_s, target_s * slowest_s / (p.high_share * p.timeout_s)),
         target_s=target_s,
-        late_s=base_s + 2.0 * target_s,
+        late_s=base_s + 3.0 * target_s,
     )
 
 
-def _learn_base(state: Release, *, middle_s: float, narrow_s: float, interval: Interval) -> float:
-    """The latency without a queue: falls readily, rises only where a queue is unlikely."""
-    base_s = state.base_s
-    above_s = middle_s - base_s
-    if above_s < 0:
-        return base_s + 0.3 * above_s
-    is_light = state.delivered_per_s <= KNOWN_SHARE * state.healthy_per_s
-    if state.mode == Mode.RAMP and is_light and above_s < 0.5 * narrow_s:
-        return base_s + 0.1 * above_s
-    if state.mode == Mode.TRICKLE and interval.bad == 0:
-        # At a trickle no queue is ours: what remains is how the dependency is now. Without this a
-        # dependency that came back slower would never be let out of TRICKLE.
-        return base_s + 0.1 * above_s
-    return base_s
-
-
-def _mix(old: float, new: float, weight: float) -> float:
+def mix(old: float, new: float, weight: float) -> float:
+    """Smooth: `weight` is the say of the new; the first value is taken whole."""
     return new if old == 0.0 else old + weight * (new - old)
 
 
 def is_idle(state: Release, *, now: float) -> bool:
-    """Whether the backlog has long sent nothing, though its rate would have allowed it."""
-    return now - state.backlog_at > max(IDLE_S_MIN, IDLE_CALLS / state.rate_per_s)
-
-
-def reference_rate(state: Release, p: Parameters) -> float:
-    """The healthy rate, or what stands for it; above 0."""
-    return state.healthy_per_s if state.healthy_per_s > 0 else p.rate_per_s_unlearnt
-
-
-def trickle_rate(state: Release, p: Parameters) -> float:
-    """The least backlog rate, calls per second."""
-    return max(p.rate_per_s_min, p.trickle_share * reference_rate(state, p))
+    """Whether the backlog has long neither called nor waited."""
+    return now - state.backlog_at > IDLE_S

@@ -447,5 +447,7 @@ _UNITS = {
 
 
 def _unit(name: str) -> str:
-    bare = name.removesuffix("_max").removesuffix("_min").removesuffix("_limit")
+    bare = name
+    for qualifier in ("_max", "_min", "_limit", "_unlearnt"):
+        bare = bare.removesuffix(qualifier)
     return next((unit for end, unit in _UNITS.items() if bare.endswith(end)), "count")

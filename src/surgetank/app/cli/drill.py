@@ -16,7 +16,6 @@ from surgetank.app.cli.drill_output import (
     SchemaFlag,
     ToleranceOption,
     TraceOption,
-    check_alone,
     compare_results,
     record_run,
     replay_trace,
@@ -29,6 +28,7 @@ from surgetank.app.cli.drill_study import (
     SweepOption,
     play_study,
 )
+from surgetank.app.cli.option import check_alone
 from surgetank.app.cli.progress import progress
 from surgetank.app.cli.status import ExitStatus
 from surgetank.app.wiring import quiet_logs

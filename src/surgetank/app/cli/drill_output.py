@@ -1,26 +1,29 @@
 """What a drill leaves behind, and what is made of it later: files for CI, traces, comparisons.
 
-Files are written whole or not at all, and places that cannot be written are refused before
-minutes are spent on playing.
+Places that cannot be written are refused before minutes are spent on playing.
 """
 
-import os
 import shlex
 import sys
-import tempfile
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
-from json import dumps
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TextIO
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.text import Text
 
 from surgetank.app.cli.output import console
+from surgetank.app.cli.place import (
+    STDOUT,
+    check_writable,
+    json_path,
+    put_json,
+    whole_file,
+    write,
+)
 from surgetank.app.cli.status import ExitStatus
 from surgetank.app.wiring import quiet_logs
-from surgetank.core.errors import ConfigError, InvalidInputError
+from surgetank.core.errors import InvalidInputError
 from surgetank.rehearsal.drill import report
 from surgetank.rehearsal.drill.output import (
     change,
@@ -47,13 +50,10 @@ __all__ = [
     "SchemaFlag",
     "ToleranceOption",
     "TraceOption",
-    "check_alone",
     "compare_results",
     "record_run",
     "replay_trace",
 ]
-
-STDOUT = "-"
 
 JsonOption = Annotated[
     str | None, typer.Option("--json", metavar="PATH|-", help="Write the result as JSON.")
@@ -113,8 +113,8 @@ class Outputs(NamedTuple):
 
     def check(self) -> None:
         """Refuse places that cannot be written before minutes are spent."""
-        for path in (_json_path(self.json), *self.options().values()):
-            _check_writable(path)
+        for path in (json_path(self.json), *self.options().values()):
+            check_writable(path)
 
     def show(
         self,
@@ -132,26 +132,19 @@ class Outputs(NamedTuple):
         again = _command()
         if self.report is not None:
             page = report.render(scenario, runs, result, command=again, source=source)
-            _write(self.report, page)
+            write(self.report, page)
         if self.review is not None:
             text = review.render(scenario, runs, result, command=again, source=source)
-            _write(self.review, text)
+            write(self.review, text)
         if self.junit is not None:
-            _write(self.junit, junit.render(scenario, result, source=source))
-        _put_json(self.json, result)
+            write(self.junit, junit.render(scenario, result, source=source))
+        put_json(self.json, result)
         if self.json != STDOUT:
             if shown is None:
                 shown = terminal.render(
                     scenario, result, runs=runs, report=self.report, source=source
                 )
             console().print(shown)
-
-
-def check_alone(name: str, others: Mapping[str, object]) -> None:
-    """Refuse options that `name` has no use for, rather than pass them over in silence."""
-    given = [option for option, value in others.items() if value not in (None, False)]
-    if given:
-        raise InvalidInputError(f"{name} goes without {', '.join(given)}")
 
 
 def record_run(
@@ -167,7 +160,7 @@ def record_run(
         raise InvalidInputError("--trace writes one run: give one --variant V and --seed S")
     check_plan(scenario, variants=variants, seeds=seeds)
     quiet_logs()
-    with _whole_file(path) as file:
+    with whole_file(path) as file:
         run = recording.record(scenario, variants[0], seed=seeds[0], write=file.write)
     on_run(run)
     return [run]
@@ -175,12 +168,12 @@ def record_run(
 
 def replay_trace(path: Path, scenario: str | None, *, json: str | None) -> ExitStatus:
     """Play a recorded run again, and say whether it is the same."""
-    _check_writable(_json_path(json))
+    check_writable(json_path(json))
     recorded = recording.read(path)
     chosen = load(recorded.header.scenario if scenario is None else scenario)
     quiet_logs()
     found = recording.replay(recorded, chosen)
-    _put_json(json, recording.document(recorded, found))
+    put_json(json, recording.document(recorded, found))
     if json != STDOUT:
         typer.echo(recording.describe(recorded, found))
     return ExitStatus.DONE if found.parting is None else ExitStatus.NOT_MET
@@ -190,60 +183,19 @@ def compare_results(
     before: Path, after: Path, *, tolerance: float | None, only: Sequence[str], json: str | None
 ) -> ExitStatus:
     """Say what is better and what is worse in a later drill."""
-    _check_writable(_json_path(json))
+    check_writable(json_path(json))
     found = change.contrast(
         read_result(before),
         read_result(after),
         tolerance=change.TOLERANCE if tolerance is None else tolerance,
         only=only,
     )
-    _put_json(json, change.document(found))
+    put_json(json, change.document(found))
     if json != STDOUT:
         console().print(change_terminal.render(found, before=str(before), after=str(after)))
     return ExitStatus.NOT_MET if found.is_worse else ExitStatus.DONE
 
 
-def _json_path(where: str | None) -> Path | None:
-    return None if where is None or where == STDOUT else Path(where)
-
-
-def _put_json(where: str | None, document: Mapping[str, Any]) -> None:
-    if where == STDOUT:
-        typer.echo(dumps(document, indent=2))
-    elif where is not None:
-        _write(Path(where), dumps(document, indent=2) + "\n")
-
-
 def _command() -> str:
     """What was typed, for whoever wants to see the same."""
     return shlex.join(["surgetank", *sys.argv[1:]])
-
-
-def _check_writable(path: Path | None) -> None:
-    if path is None:
-        return
-    folder = path.resolve().parent
-    is_other = path.exists() and not path.is_file()  # A device would be replaced by a file.
-    if is_other or not folder.is_dir() or not os.access(folder, os.W_OK):
-        wanted = "a file in a folder that exists and can be written"
-        raise ConfigError(file=str(path), key="(output)", value=str(folder), wanted=wanted)
-
-
-def _write(path: Path, text: str) -> None:
-    with _whole_file(path) as file:
-        file.write(text)
-
-
-@contextmanager
-def _whole_file(path: Path) -> Generator[TextIO]:
-    """Write the whole file or nothing: a reader never sees half of one."""
-    path = path.resolve()  # What a link points to is written, not the link.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            yield file
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -19,7 +19,7 @@ from surgetank.app.cli.status import ExitStatus
 
 __all__ = ["main"]
 
-GROUPS = ("drill", "up", "config")
+GROUPS = ("drill", "up", "config", "bench")
 """Command groups, as `--help` lists them; each is a module here with `register(app)`."""
 
 HELP = """Rehearse a cloud control-plane outage, then ride it out with the same code.
@@ -32,6 +32,7 @@ First commands:
   surgetank config schema                  what a configuration file may say
   surgetank config check surgetank.toml    say all that is wrong with one, before it runs
   surgetank config explain mirror          what a key does, its unit and its default
+  surgetank bench drain --laws surgetank   how fast it drains a backlog, in each world
 
 \b
 Every command takes --json, and exits with
@@ -66,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _wants_json(words: Sequence[str]) -> bool:
-    """Whether standard output is for a program: a drill's `--json PATH` leaves it to people."""
-    if words[:1] == ["drill"]:
+    """Whether standard output is for a program: `--json PATH` leaves it to people."""
+    if words[:1] in (["drill"], ["bench"]):
         return "--json=-" in words or ("--json", "-") in pairwise(words)
     return "--json" in words
 

@@ -1,19 +1,10 @@
-"""How far many runs are, on standard error and only to people."""
+"""How far a drill's runs are, on standard error and only to people."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
+from surgetank.app.cli.bar import bar
 from surgetank.rehearsal.drill.play import Run
 
 __all__ = ["Watch", "progress"]
@@ -35,26 +26,15 @@ def progress(expected: int) -> Generator[Watch]:
     Args:
         expected: Runs that are likely; at least as many as are certain.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    screen = Console(stderr=True)
-    with Progress(
-        *columns,
-        TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
-        console=screen,
-        transient=True,
-        disable=not screen.is_terminal,
-    ) as bar:
-        task = bar.add_task("playing", total=expected)
+    with bar(expected) as shown:
         asked = 0
 
         def on_run(run: Run) -> None:
-            bar.update(task, advance=1, description=f"{run.variant}, seed {run.seed}")
+            shown.ended(f"{run.variant}, seed {run.seed}")
 
         def on_asked(runs: int) -> None:
             nonlocal asked
             asked += runs
-            bar.update(task, total=max(expected, asked))
+            shown.expect(max(expected, asked))
 
         yield Watch(on_run, on_asked)

@@ -1,7 +1,7 @@
-"""The reference pages of the command line, the configuration and scenario files, made from the code.
+"""The reference pages of the command line and of the files it reads, made from the code.
 
 `python -m surgetank.app.cli.reference PAGE > docs/reference/PAGE.md` writes one, where PAGE is
-`command-line`, `configuration` or `scenario`; a test holds all of them current.
+`command-line`, `configuration`, `scenario` or `world`; a test holds all of them current.
 """
 
 import io
@@ -15,6 +15,8 @@ from typing import Any
 from surgetank.app.cli.entry import main
 from surgetank.app.cli.status import STATUS_OF_CODE, ExitStatus
 from surgetank.core.errors import SurgetankError
+from surgetank.rehearsal.drain.reader import FILE_BYTES_MAX, OPTIMUM_S_MAX, WORLDS_MAX, parse
+from surgetank.rehearsal.drain.world import World, optimum_s
 from surgetank.rehearsal.drill.output.markdown import code, table
 from surgetank.rehearsal.drill.output.schema_table import cell, lines, parts_of, section
 from surgetank.rehearsal.scenario import reader
@@ -26,7 +28,10 @@ from surgetank.runtime.config import keys
 
 __all__ = ["COMMANDS", "PAGES", "reference"]
 
-COMMANDS = ("", "drill", "up", "config", "config check", "config explain", "config schema")
+COMMANDS = (
+    "", "drill", "up", "config", "config check", "config explain", "config schema", "bench",
+    "bench drain",
+)  # fmt: skip
 """Commands whose help is shown, without their first word; a test holds them complete."""
 _STATUSES: Mapping[ExitStatus, str] = MappingProxyType(
     {
@@ -54,19 +59,25 @@ _BOUNDS: Mapping[str, str] = MappingProxyType(
         "minimum": "at least {}",
         "exclusiveMinimum": "above {}",
         "minItems": "at least {}",
+        "minLength": "at least {}",
         "minProperties": "at least {}",
         "maximum": "at most {}",
         "exclusiveMaximum": "below {}",
         "maxItems": "at most {}",
+        "maxLength": "at most {} characters",
         "maxProperties": "at most {}",
     }
 )
+_UNITS: Mapping[str, str] = MappingProxyType(
+    {"_per_s": "calls a second", "_s": "seconds", "_ratio": "ratio", "_factor": "ratio"}
+)
+"""Of a world's numbers, by the end of the key; a longer end before a shorter one."""
 
 _COMMAND_LINE = """# The command line
 
 Every command exits with the same five statuses, so that scripts and CI can tell an answer from an accident.
 Answers go to standard output; errors and progress go to standard error.
-With `--json` (for `drill`: `--json -`) an error is one JSON object on standard output, `{"error": {"code", "message", ...}}`.
+With `--json` (for `drill` and `bench`: `--json -`) an error is one JSON object on standard output, `{"error": {"code", "message", ...}}`.
 `SURGETANK_TRACEBACK=1` adds where an error was raised.
 
 This page is made from the commands themselves.
@@ -101,6 +112,61 @@ This page is made from the schema; what a schema cannot say stands first.
 - A file has at most {reader.FILE_BYTES_MAX // 1024} KiB, {reader.NODES_MAX:,} values with aliases written out, and {reader.DEPTH_MAX} levels.
 
 An error names file, line, key, value and what would do, and the exit status is 2.
+"""
+_NIGHT = """# Half of the capacity is there at first, and nodes crash when too much is asked of it.
+title = "A service that comes back by halves"
+capacity_per_s = 200
+fresh_ratio = 0.3
+backlog = 20_000
+timeout_s = 2
+latency_s = 0.05
+queue_max = 600
+collapse = 1.0
+is_crashing = true
+
+[[schedule]]
+at_s = 0
+capacity_ratio = 0.5
+
+[[schedule]]
+at_s = 300
+"""
+_WORLD = """# The world file
+
+TOML: one dependency with finite capacity, its callers, and a backlog that waited for it.
+`surgetank bench drain` drains that by each release law, and holds the time it takes against the least that it could take.
+The worlds that ship are more examples: `src/surgetank/rehearsal/drain/worlds`.
+
+This page is made from the model that reads the file; what tables cannot say stands first.
+
+## An example
+
+`my-worlds/night.toml`:
+
+```toml
+{example}```
+
+For 300 s it serves 100 calls a second, of which 60 are fresh, so that 12,000 calls of the backlog can be done; the other 8,000 can be done at 140 a second.
+Its optimum is {optimum_s:.0f} s.
+
+```sh
+surgetank bench drain --worlds my-worlds --laws surgetank,aimd
+```
+
+[Bench a release law](../how-to/bench-a-law.md) goes on from there.
+
+## Rules
+
+- A file is one world, and its name is the world's: at most 60 small letters, digits and hyphens, the first of them no hyphen, and `.toml`.
+  A directory holds from 1 to {worlds_max:,} of them; folders in it are not looked into.
+- `latency_s` is below `timeout_s`; `lag_s` is 0 where `is_shared` is false.
+- Entries of the schedule stand in order of time.
+  Each holds until the next, and what it leaves out is as the world says, not as the entry before.
+- The backlog can be drained, within {optimum_s_max:,.0f} s at best.
+- Unknown keys are errors.
+- A file has at most {file_kib} KiB.
+
+An error names file, key, value and what would do, and the exit status is 2.
 """
 
 
@@ -200,6 +266,48 @@ def _bounded(text: str, field: Mapping[str, Any]) -> str:
     return ", ".join([text, *bounds])
 
 
+def _world() -> str:
+    head = _WORLD.format(
+        example=_NIGHT,
+        file_kib=FILE_BYTES_MAX // 1024,
+        optimum_s=optimum_s(parse(_NIGHT.encode(), file="night.toml")),
+        optimum_s_max=OPTIMUM_S_MAX,
+        worlds_max=WORLDS_MAX,
+    )
+    sections = [
+        section(name, _in_toml(part), column="default", say=_default_or_left_out, bounded=_bounded)
+        for name, part in parts_of("World", World.model_json_schema()).items()
+    ]
+    return "\n".join([head, *sections])
+
+
+def _in_toml(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the keys of a part the types of what is written, with units: TOML has no null."""
+    fields = {key: _written(one) for key, one in part["properties"].items()}
+    return {**part, "properties": {key: _with_unit(key, one) for key, one in fields.items()}}
+
+
+def _written(field: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a field the type and the bounds that it has where it is not null."""
+    choices = [one for one in field.get("anyOf", ()) if one["type"] != "null"]
+    if not choices:
+        return dict(field)
+    (given,) = choices
+    return {**{key: value for key, value in field.items() if key != "anyOf"}, **given}
+
+
+def _with_unit(key: str, field: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the unit of a number beside its type, as far as its key has one."""
+    units = (unit for end, unit in _UNITS.items() if key.endswith(end))
+    unit = next(units, "count" if field["type"] == "integer" else "")
+    return {**field, "type": ", ".join(filter(None, (field["type"], unit)))}
+
+
+def _default_or_left_out(key: str, part: Mapping[str, Any]) -> str:
+    is_null = part["properties"][key].get("default", 0) is None
+    return "left out" if is_null else _default_or_required(key, part)
+
+
 def _metrics() -> str:
     rows = [
         [words, ", ".join(code(name) for name, kind in METRICS.items() if kind is key)]
@@ -214,7 +322,12 @@ def _metrics() -> str:
 
 
 PAGES: Mapping[str, Callable[[], str]] = MappingProxyType(
-    {"command-line": _command_line, "configuration": _configuration, "scenario": _scenario}
+    {
+        "command-line": _command_line,
+        "configuration": _configuration,
+        "scenario": _scenario,
+        "world": _world,
+    }
 )
 
 

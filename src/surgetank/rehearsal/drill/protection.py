@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from surgetank.control import peer
 from surgetank.control.backoff import BackoffPolicy
 from surgetank.control.evidence import EvidencePolicy
 from surgetank.control.governor import GovernorPolicy
+from surgetank.control.peer.doubling import Doubling
+from surgetank.control.peer.sdk import Sdk
+from surgetank.control.peer.steps import Steps
 from surgetank.control.release import ReleasePolicy
 from surgetank.core.http import Timeouts
 from surgetank.core.operation import OperationId, OperationState
@@ -189,21 +191,31 @@ class Protection:
             self.ledger.moment(self.wanted[record.id], "", WAITS, f"{lane}: {why}", record.run_at)
 
     def _governor(self) -> GovernorPolicy:
-        learning = ReleasePolicy(
+        least_per_s = RATE_PER_S_MIN / self.scenario.divisor
+        unlearnt_per_s = RATE_PER_S_UNLEARNT / self.scenario.divisor
+        law = ReleasePolicy(
             timeout_s=10 * self.scenario.cloud.client_timeout_s,
-            rate_per_s_min=RATE_PER_S_MIN / self.scenario.divisor,
-            rate_per_s_unlearnt=RATE_PER_S_UNLEARNT / self.scenario.divisor,
+            rate_per_s_min=least_per_s,
+            rate_per_s_unlearnt=unlearnt_per_s,
         )
         evidence = EvidencePolicy(samples_min=6, interval_s_max=300.0)
-        ours = GovernorPolicy(law=learning, evidence=evidence, lost_s=STEP_S_MAX)
+        ours = GovernorPolicy(law=law, evidence=evidence, lost_s=STEP_S_MAX)
         match self.variant.release:
             case "steps":
-                return replace(ours, law=peer.Steps(learning=learning, step_s=LOOK_S))
+                steps = Steps(
+                    step_s=LOOK_S, rate_per_s_min=least_per_s, rate_per_s_unlearnt=unlearnt_per_s
+                )
+                return replace(ours, law=steps)
             case "doubling":
-                law = peer.Doubling(learning=learning, double_s=LOOK_S, halve_s=LOOK_S / 6)
-                return replace(ours, law=law)
+                doubling = Doubling(
+                    double_s=LOOK_S,
+                    halve_s=LOOK_S / 6,
+                    rate_per_s_min=least_per_s,
+                    rate_per_s_unlearnt=unlearnt_per_s,
+                )
+                return replace(ours, law=doubling)
             case "sdk":
-                return replace(ours, law=peer.Sdk(), breaker=None, budget=None)
+                return replace(ours, law=Sdk(), breaker=None, budget=None)
             case _:
                 return ours
 

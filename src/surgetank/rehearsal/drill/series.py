@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from surgetank.control.breaker import Phase
-from surgetank.control.governor import View
+from surgetank.control.view import View
 from surgetank.core.operation import OperationState
 from surgetank.core.ports import Clock
 from surgetank.rehearsal.drill.ledger import Ledger
@@ -44,7 +44,7 @@ class GovernorSeries:
     first_row: int
     """Row of the series that the columns begin at."""
     mode: list[str] = field(default_factory=list[str])
-    """`open` or `half_open` while the breaker is, else the release's mode: `trickle`, `drain`."""
+    """`open` or `half_open` while the breaker is, else the release's mode: `cruise`, `shed`."""
     rate_per_s: list[float | None] = field(default_factory=list[float | None])
     """Pace of the backlog; None without a bound."""
     waits_for: list[str] = field(default_factory=list[str])
@@ -121,7 +121,7 @@ def _view(series: Series, dependency: str, view: View) -> None:
     if found is None:
         found = series.governors[dependency] = GovernorSeries(len(series.at) - 1)
     is_closed = view.phase is Phase.CLOSED
-    found.mode.append(view.mode.name.lower() if is_closed else view.phase.value)
+    found.mode.append((view.mode if is_closed else view.phase).name.lower())
     found.rate_per_s.append(view.rate_per_s if view.rate_per_s < float("inf") else None)
     found.waits_for.append(view.waits_for)
 

@@ -11,7 +11,8 @@ import structlog
 
 from surgetank.control import governor
 from surgetank.control.breaker import Phase
-from surgetank.control.governor import Governor, GovernorPolicy, View
+from surgetank.control.governor import Governor, GovernorPolicy
+from surgetank.control.view import View, view
 from surgetank.core.errors import QueueFullError
 from surgetank.core.ports import Chance, Clock
 from surgetank.core.value import Dependency, Lane, Outcome, Permit, Refusal
@@ -45,7 +46,7 @@ class GovernedPermits:
             default: For dependencies without a policy of their own.
             policies: By dependency.
             clock: The time.
-            chance: For shares below one, and for jitter.
+            chance: For when a fresh call that was shed may come back.
             changed: Told each change of a breaker's phase, and when, after it was logged.
             dependencies_max: Governors begun at the most.
         """
@@ -100,7 +101,7 @@ class GovernedPermits:
         """Say for operators where each dependency stands, by name."""
         now = self._clock.now()
         return {
-            dependency: governor.view(state, now=now)
+            dependency: view(state, now=now)
             for dependency, state in sorted(self._governors.items())
         }
 
@@ -118,13 +119,13 @@ class GovernedPermits:
         dependency = state.dependency
         was = self._governors[dependency].breaker.phase
         self._governors[dependency] = state
-        phase = state.breaker.phase
-        if phase is not was:
+        if state.breaker.phase != was:
+            phase = Phase(state.breaker.phase)
             self._log.info(
                 _EVENTS[phase],
                 dependency=dependency,
                 retry_at=state.breaker.retry_at,
-                was=was.value,
+                was=Phase(was).name.lower(),
             )
             if self._changed is not None:
                 self._changed(dependency, phase, now)

@@ -20,7 +20,7 @@ from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.report.choice import beside_variant, shown_variant
 from surgetank.rehearsal.drill.report.markup import Markup, joined, tag
 from surgetank.rehearsal.drill.report.style import region_tone
-from surgetank.rehearsal.drill.report.telling import FREE, MODES
+from surgetank.rehearsal.drill.report.telling import MODES, UNTRIED
 from surgetank.rehearsal.drill.series import EVERY_S, GovernorSeries, RegionSeries, Series
 from surgetank.rehearsal.drill.wording import printable
 from surgetank.rehearsal.scenario.schema import Scenario
@@ -80,7 +80,7 @@ def _overview(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]
         "beside": beside_variant(scenario, result),
         "services": SERVICES,
         "modes": MODES,
-        "free": FREE,
+        "untried": UNTRIED,
     }
 
 

@@ -19,15 +19,18 @@ OK = "ok"
 MODES = {
     "open": ("held", "the breaker is open: no call but a probe"),
     "half_open": ("probed", "the breaker lets single calls through to see how they end"),
-    "trickle": ("trickle", "the backlog follows at a trickle until results are clean"),
-    "ramp": ("ramp", "the backlog's pace grows while there is no sign of delay"),
-    "drain": ("drain", "the pace is below what is delivered, until the queue is gone"),
-    "cruise": ("cruise", "the pace follows the capacity"),
-    "probe": ("cruise", "the pace dips for a moment, to learn the latency without a queue"),
+    "trickle": ("trickle", "a few calls at once, until clean results tell the usual latency"),
+    "ramp": ("ramp", "more and more calls at once while there is no sign of delay"),
+    "drain": ("drain", "fewer calls at once than are out, until the queue is gone"),
+    "cruise": ("cruise", "as many calls at once as keep a short queue"),
+    "probe": ("cruise", "fewer calls at once for a moment, to learn the latency without a queue"),
+    "shed": ("shed", "fresh alone is too much: few fresh calls at once, and hardly any backlog"),
 }
 """How the modes of `GovernorSeries` are called on the page, and what each means."""
 FREE = "ramp"
 """The mode of a governor that has nothing to hold."""
+UNTRIED = ("trickle", FREE)
+"""The modes of one that never had: each begins with a trickle."""
 PERIODS_MAX = 8
 
 
@@ -135,7 +138,7 @@ def governors(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]
     rows = [
         [tag("code", dependency), *_periods(scenario, series.at, one)]
         for dependency, one in sorted(series.governors.items())
-        if set(one.mode) - {FREE}
+        if set(one.mode) - set(UNTRIED)
     ]
     quiet = len(series.governors) - len(rows)
     rest = f"; {count(quiet, 'other')} never held anything" if quiet else ""
@@ -150,7 +153,7 @@ def _governed(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]
 
     def has_held(name: str) -> bool:
         governors = median_run(runs, name).series.governors.values()
-        return any(set(one.mode) - {FREE} for one in governors)
+        return any(set(one.mode) - set(UNTRIED) for one in governors)
 
     return next((name for name in names if has_held(name)), None)
 

@@ -12,7 +12,7 @@ function governed(content, look) {
   const names = Object.keys(content.governors);
   if (look) return names.filter((name) => name === look);
   return names.filter((name) =>
-    content.governors[name].stretches.some((one) => one.mode !== overview.free),
+    content.governors[name].stretches.some((one) => !overview.untried.includes(one.mode)),
   );
 }
 
