@@ -41,6 +41,9 @@ GAIN = 0.5
 """Share of the excess, or of the want, that one such time moves."""
 RISE_MAX = 0.25
 """Most growth of the window in one interval of CRUISE..."""
+RISE_MAX_ALONE, GROWTH_ALONE = 0.1, 0.5
+"""The same for workers that share nothing, and their share of RAMP's growth: they all grow at once, and
+what is too much is seen late in the few results of each..."""
 FALL_MAX = 0.3
 """...and most fall: one bad look costs a third."""
 STEP_RESULTS = 10.0
@@ -68,8 +71,12 @@ PROBE_S_MIN = 1.0
 PROBE_TRIPS = 2.0
 """Seconds, and mean latencies, that PROBE lasts."""
 STANDING_WINDOW, STANDING_DELAY, STANDING_LATENCY = 0.6, 0.75, 0.25
-"""Latency is not ours when it has kept that share of itself below that share of the window, and is
-below that share of the time-out: it becomes the baseline."""
+"""Latency is not ours when it has kept that share of itself below that share of the window, or at the
+least one, and is below that share of the time-out: it becomes the baseline."""
+STANDING_S, STANDING_TRIPS = 5.0, 10.0
+"""Seconds, and mean latencies, for which it must have done so: a queue that is ours is gone by then."""
+STANDING_LEAST = 1.1
+"""What counts as the least window, in least windows: fresh alone moves it."""
 STRAINED_DELAY, STRAINED_FALL, STRAINED_BACKLOG = 1.5, 0.9, 0.15
 """Fresh alone is too much when a queue of so many targets does not fall below that share of
 itself, while no more than that share of the calls is backlog..."""
@@ -120,7 +127,7 @@ class ReleasePolicy:
     high_share: float = 0.35
     """Delay of the slowest tenth, as a share of `timeout_s`, that is at the target, whatever the
     others see; above 0."""
-    shed_share: float = 0.25
+    shed_share: float = 0.8
     """Least queueing delay, as a share of `timeout_s`, for which fresh is shed; above 0."""
     base_multiple: float = 1.5
     """Target as a multiple of the baseline latency, where that is less; above 0."""
@@ -197,13 +204,25 @@ def opened(state: Release, p: Parameters, *, now: float) -> Release:
 
 def closed(state: Release, p: Parameters, *, probes: int, now: float) -> Release:
     """The breaker closed: its probes were answered; fresh comes back by degrees."""
-    back = _shed(state, most=max(1.0, probes / p.workers), now=now)
-    return _decide(back._replace(delivered_per_s=0.0, settled_at=now, backlog_at=now), p)
+    most = max(1.0, probes / p.workers)
+    back = _shed(state, most=most, now=now)
+    # What was seen before it opened is over; only the latency without a queue is remembered.
+    forgot = back._replace(
+        delivered_per_s=0.0,
+        is_failing=0,
+        low_1_s=state.base_s,
+        low_2_s=state.base_s,
+        middle_s=state.base_s,
+        mean_s=state.base_s,
+        queue_s=0.0,
+        delay_s=0.0,
+    )
+    return _decide(forgot._replace(window=most, settled_at=now, backlog_at=now), p)
 
 
 def step(state: Release, interval: Interval, p: Parameters) -> Release:
     """Learn from one interval, then decide by mode."""
-    seen = _strain(_watch(sense(state, interval, p)), interval, p)
+    seen = _strain(_watch(sense(state, interval, p), p, now=interval.ended_at), interval, p)
     is_lost = seen.strained >= FAILING_INTERVALS and interval.bad > interval.ok
     if seen.mode == Mode.SHED:
         moved = _follow_shed(seen, interval, p)
@@ -234,10 +253,9 @@ def _follow(state: Release, interval: Interval, p: Parameters) -> Release:
 
 def _decide(state: Release, p: Parameters) -> Release:
     """Turn the window into what the governor obeys."""
-    # Beside the fresh calls that are out on average there is room for one, or none ever comes.
-    alone = LEAST_WINDOW + state.fresh_per_s * state.base_s
-    least = alone if p.workers == 1.0 else LEAST_SHARE / p.workers
-    window = max(least, state.window)
+    if state.mode == Mode.SHED:
+        return _decide_shed(state, p)
+    window = max(_least(state, p), state.window)
     latency_s = max(state.mean_s, state.base_s)
     if latency_s == 0.0 or state.mode == Mode.TRICKLE:
         rate_per_s = p.rate_per_s_unlearnt / p.workers
@@ -246,11 +264,27 @@ def _decide(state: Release, p: Parameters) -> Release:
     else:  # Less than one call at once: its pace alone makes the window.
         rate_per_s = window / (state.base_s + min(state.delay_s, state.target_s))
     return state._replace(
-        window=0.0 if state.mode == Mode.SHED else window,
-        rate_per_s=p.rate_per_s_min
-        if state.mode == Mode.SHED
-        else max(p.rate_per_s_min, rate_per_s),
+        window=window,
+        rate_per_s=max(p.rate_per_s_min, rate_per_s),
         in_flight_max=max(1.0, float(math.ceil(window))),
+    )
+
+
+def _least(state: Release, p: Parameters) -> float:
+    """Least window: beside the fresh calls that are out on average, room for one."""
+    if p.workers == 1.0:
+        return LEAST_WINDOW + state.fresh_per_s * state.base_s
+    return LEAST_SHARE / p.workers
+
+
+def _decide_shed(state: Release, p: Parameters) -> Release:
+    """The backlog may have what fresh leaves of the calls that it is bounded to, or nearly none."""
+    latency_s = max(state.mean_s, state.base_s)
+    pace_per_s = state.window / latency_s if latency_s > 0.0 else p.rate_per_s_unlearnt / p.workers
+    rate_per_s = pace_per_s if state.window > 0.0 else p.rate_per_s_min
+    return state._replace(
+        rate_per_s=max(p.rate_per_s_min, rate_per_s),
+        in_flight_max=max(1.0, float(math.ceil(state.window))),
     )
 
 
@@ -269,13 +303,25 @@ def _strain(state: Release, interval: Interval, p: Parameters) -> Release:
     )
 
 
-def _watch(state: Release) -> Release:
-    """Take a latency that a much smaller window does not move for the baseline: it is not ours."""
+def _watch(state: Release, p: Parameters, *, now: float) -> Release:
+    """Note how long a much smaller window has not moved a latency."""
     if state.delay_s <= state.target_s or state.is_failing == 1:
         return state._replace(standing_s=0.0)
     if state.standing_s == 0.0:
-        return state._replace(standing_s=state.queue_s, standing_window=state.window)
+        return state._replace(
+            standing_s=state.queue_s, standing_window=_bound(state), standing_at=now
+        )
+    bound = _bound(state)
+    is_least = bound <= STANDING_LEAST * _least(state, p)
+    is_small = bound < STANDING_WINDOW * state.standing_window or is_least
+    if not is_small or state.queue_s < STANDING_DELAY * state.standing_s:
+        return state._replace(standing_s=state.queue_s, standing_at=now)
     return state
+
+
+def _bound(state: Release) -> float:
+    """The window, or what bounds the calls while fresh is shed."""
+    return state.fresh_in_flight_max if state.mode == Mode.SHED else state.window
 
 
 def _trickle(state: Release, interval: Interval, p: Parameters) -> Release:
@@ -299,7 +345,7 @@ def _ramp(state: Release, interval: Interval, p: Parameters) -> Release:
     is_felt = now - RAMP_SETTLED * interval.span_s >= state.settled_at
     if not is_felt or not _is_wanted(state, interval):
         return state
-    growth = p.ramp_growth
+    growth = p.ramp_growth if p.workers == 1.0 else 1.0 + GROWTH_ALONE * (p.ramp_growth - 1.0)
     if state.delay_s > RAMP_SLOW * state.target_s:
         growth = 1.0 + 0.5 * (growth - 1.0)
     growth **= min(1.0, math.sqrt((interval.ok + interval.bad) / STEP_RESULTS))
@@ -322,7 +368,7 @@ def _drain(state: Release, p: Parameters, *, now: float) -> Release:
         return _enter(state, Mode.CRUISE.value, window=window, now=now)
     if now <= state.settled_at:
         return state
-    if _is_standing(state, p):
+    if _is_standing(state, p, now=now):
         return _rebase(state)
     return _cut(state, now=now)
 
@@ -332,20 +378,22 @@ def _cruise(state: Release, interval: Interval, p: Parameters) -> Release:
     now = interval.ended_at
     if state.delay_s > CONGESTED_TARGETS * state.target_s:
         return _cut(state, now=now)
-    if state.delay_s > state.target_s and _is_standing(state, p):
+    if state.delay_s > state.target_s and _is_standing(state, p, now=now):
         return _rebase(state)
     change = GAIN * state.delivered_per_s * (state.target_s - state.delay_s)
     change *= _share(state, interval, p)
     calm = 0
     if change > 0.0:
         calm = state.calm + 1 if state.delay_s < CALM_LEVEL * state.target_s else 0
-        change = min(change, _rise_max(state, interval)) if _is_wanted(state, interval) else 0.0
+        may_rise = now >= state.settled_at and _is_wanted(state, interval)
+        change = min(change, _rise_max(state, interval, p)) if may_rise else 0.0
     moved = state._replace(
         window=state.window + max(change, -FALL_MAX * state.window),
         ceiling=max(state.ceiling, state.window) if state.ceiling > 0.0 else 0.0,
         calm=calm,
     )
-    if calm >= CALM_INTERVALS and not _is_near_ceiling(state, now=now):
+    is_alone = p.workers == 1.0  # Many that find at once that the limit has moved overrun it.
+    if calm >= CALM_INTERVALS and is_alone and not _is_near_ceiling(state, now=now):
         return _enter(moved, Mode.RAMP.value, window=moved.window, now=now)
     if now - state.probed_at > p.probe_period_s:
         waiting = PROBE_RATIO * state.delivered_per_s * state.delay_s
@@ -355,11 +403,11 @@ def _cruise(state: Release, interval: Interval, p: Parameters) -> Release:
     return moved
 
 
-def _rise_max(state: Release, interval: Interval) -> float:
+def _rise_max(state: Release, interval: Interval, p: Parameters) -> float:
     """Most growth: a quarter, and little near where errors began."""
     if _is_near_ceiling(state, now=interval.ended_at):
         return CEILING_RISE * min(2.0, interval.span_s) * state.window
-    return RISE_MAX * state.window
+    return (RISE_MAX if p.workers == 1.0 else RISE_MAX_ALONE) * state.window
 
 
 def _is_near_ceiling(state: Release, *, now: float) -> bool:
@@ -380,43 +428,64 @@ def _probe(state: Release, p: Parameters, *, now: float) -> Release:
     """Take the latency without a queue as the baseline, within a fifth of the old one."""
     if now - state.since_at <= max(PROBE_S_MIN, PROBE_TRIPS * state.mean_s):
         return state
-    # With others who probe at other times, what is left of the queue is theirs.
-    rise = PROBE_STEP if p.workers == 1.0 else 0.0
-    least, most = (1.0 - PROBE_STEP) * state.base_s, (1.0 + rise) * state.base_s
+    # Never up: what is left may be a queue of others. It rises when a latency stands (`_rebase`).
+    least = (1.0 - PROBE_STEP) * state.base_s
     back = _enter(state, Mode.CRUISE.value, window=state.standing_window, now=now)
-    return back._replace(base_s=min(max(state.middle_s, least), most), standing_s=0.0)
+    # The queue comes back with the window: by Little's law, the latency too.
+    mean_s = max(state.mean_s, state.standing_window / max(state.delivered_per_s, 1e-9))
+    return back._replace(
+        base_s=min(max(state.middle_s, least), state.base_s),
+        mean_s=mean_s,
+        standing_s=0.0,
+        settled_at=now + mean_s + p.lag_s,
+    )
 
 
 def _shed(state: Release, *, most: float, now: float) -> Release:
     """Let in only so many fresh calls at once, and no backlog beyond the least."""
     shed = _enter(state, Mode.SHED.value, window=0.0, now=now)
     return shed._replace(
-        fresh_in_flight_max=most, settled_at=now + PROBE_TRIPS, clean=0, strained=0
+        fresh_in_flight_max=most,
+        settled_at=now + PROBE_TRIPS,
+        clean=0,
+        strained=0,
+        standing_s=0.0,
     )
 
 
 def _follow_shed(state: Release, interval: Interval, p: Parameters) -> Release:
     """As many fresh calls as are answered in time; all, once none had to be refused."""
-    now, goal_s, most = interval.ended_at, SHED_DELAY * p.timeout_s, state.fresh_in_flight_max
+    now, most = interval.ended_at, state.fresh_in_flight_max
     if state.is_failing == 1:
         if now <= state.settled_at:
-            return state
+            return state._replace(window=0.0)
         cut = max(1.0, SHED_CUT * most)
-        return state._replace(fresh_in_flight_max=cut, settled_at=now + p.timeout_s, calm=0)
+        settled_at = now + p.timeout_s
+        return state._replace(fresh_in_flight_max=cut, window=0.0, settled_at=settled_at, calm=0)
+    if _is_standing(state, p, now=now):
+        state = _rebase(state)
+    goal_s = max(state.target_s, SHED_DELAY * p.timeout_s)
     if interval.shed > SHED_FEW * (interval.ok + interval.shed):
-        share = _share(state, interval, p)
-        if state.delay_s < 0.5 * goal_s:
-            most *= SHED_GROWTH**share
-        else:
-            most += GAIN * state.delivered_per_s * (goal_s - state.delay_s) * share
-        return state._replace(fresh_in_flight_max=max(1.0, most), calm=0)
-    if state.delay_s >= max(state.target_s, goal_s):
-        return state._replace(calm=0)
+        return _admit_more(state, interval, p, goal_s=goal_s)._replace(window=0.0, calm=0)
+    if state.delay_s >= goal_s:
+        less = min(0.0, GAIN * state.delivered_per_s * (goal_s - state.delay_s))
+        most = max(1.0, most + less * _share(state, interval, p))
+        return state._replace(fresh_in_flight_max=most, window=0.0, calm=0)
     if state.calm < SHED_CALM:
-        return state._replace(calm=state.calm + 1)
+        return state._replace(window=most, calm=state.calm + 1)
     window = 0.5 * state.delivered_per_s * state.base_s
     free = _enter(state, Mode.RAMP.value, window=window, now=now)
     return free._replace(fresh_in_flight_max=FREE)
+
+
+def _admit_more(state: Release, interval: Interval, p: Parameters, *, goal_s: float) -> Release:
+    """Let in more fresh calls at once, or fewer, towards the delay that is borne."""
+    most, share = state.fresh_in_flight_max, _share(state, interval, p)
+    if state.delay_s < 0.5 * goal_s:
+        most *= SHED_GROWTH**share
+    else:
+        most += GAIN * state.delivered_per_s * (goal_s - state.delay_s) * share
+    return state._replace(fresh_in_flight_max=max(1.0, most))
 
 
 def _idle(state: Release, interval: Interval, p: Parameters) -> Release:
@@ -431,10 +500,11 @@ def _is_wanted(state: Release, interval: Interval) -> bool:
     return interval.held > 0 or interval.in_flight_peak >= 0.7 * state.window
 
 
-def _is_standing(state: Release, p: Parameters) -> bool:
-    is_small = state.window < STANDING_WINDOW * state.standing_window
-    is_unmoved = state.queue_s > STANDING_DELAY * state.standing_s > 0.0
-    return is_small and is_unmoved and state.middle_s < STANDING_LATENCY * p.timeout_s
+def _is_standing(state: Release, p: Parameters, *, now: float) -> bool:
+    """Whether a latency is not ours."""
+    since_s = max(STANDING_S, STANDING_TRIPS * state.mean_s)
+    is_long = state.standing_s > 0.0 and now - state.standing_at > since_s
+    return is_long and state.base_s + state.queue_s < STANDING_LATENCY * p.timeout_s
 
 
 def _rebase(state: Release) -> Release:

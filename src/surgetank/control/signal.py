@@ -129,9 +129,11 @@ class Release(NamedTuple):
     strained: int = 0
     """Intervals in a row in which errors, or a queue that is not the backlog's, stood."""
     standing_s: float = 0.0
-    """Queueing delay when it last passed its target; 0 while below."""
+    """Queueing delay above its target that is watched; 0 while below."""
     standing_window: float = 0.0
-    """The window then."""
+    """The window when it passed the target."""
+    standing_at: float = 0.0
+    """Since when a much smaller window has not moved it."""
     since_at: float = 0.0
     """When the mode was entered."""
     settled_at: float = 0.0
@@ -233,7 +235,7 @@ def _sense_latency(state: Release, interval: Interval, p: Parameters) -> Release
     base_s = state.base_s
     if middle_s < base_s:
         base_s += BASE_FALL * (middle_s - base_s)
-    elif is_idle(state, now=interval.ended_at) and state.is_failing == 0:
+    elif p.workers == 1.0 and is_idle(state, now=interval.ended_at) and state.is_failing == 0:
         base_s += BASE_RISE * (middle_s - base_s)
     noise_s = state.noise_s
     if state.mode != Mode.DRAIN:

@@ -11,7 +11,14 @@ import pytest
 
 from surgetank.app.cli.entry import main
 from surgetank.control.signal import Mode
-from surgetank.rehearsal.drain.bench import Task, law_names, play_task, play_timeline
+from surgetank.rehearsal.drain.bench import (
+    Task,
+    given_cases,
+    law_names,
+    play_task,
+    play_timeline,
+    tasks,
+)
 from surgetank.rehearsal.drain.document import Document
 from surgetank.rehearsal.drain.world import World, optimum_s
 
@@ -26,6 +33,12 @@ queue_max = 300
 """
 
 Make = Callable[..., World]
+QUICK = {"surgetank", "sdk-backoff", "botocore", "sre"}
+"""Laws that are compiled in every run; compiling all takes a minute, and is for the slow one."""
+EACH_LAW = [
+    pytest.param(name, marks=[] if name.split("+")[0] in QUICK else [pytest.mark.slow])
+    for name in law_names()
+]
 
 
 def task(world: World, *, law: str = "surgetank", seed: int = 1, limit: int = 10**6) -> Task:
@@ -63,9 +76,28 @@ def test_a_timeline_has_a_line_for_each_second_and_names_of_modes(world: Make) -
 
 
 def test_every_law_is_there_bare_and_wrapped() -> None:
-    names = law_names()
-    assert {"surgetank", "surgetank+breaker"} <= set(names)
-    assert len(set(names)) == len(names)
+    laws = (
+        "surgetank", "sdk-backoff", "doubling", "steps", "doubling-gated", "aimd", "vegas",
+        "gradient2", "failsafe", "bbr", "botocore", "sre", "pi",
+    )  # fmt: skip
+    assert law_names() == [name + end for name in laws for end in ("", "+breaker")]
+
+
+@pytest.mark.parametrize("workers", [{}, {"workers": 3, "is_shared": False}], ids=["one", "three"])
+@pytest.mark.parametrize("law", EACH_LAW)
+def test_a_law_plays_to_the_end(world: Make, law: str, workers: dict[str, object]) -> None:
+    tiny = world(backlog=400, **workers)
+    (case,) = given_cases({"plain": tiny}, seed=1, seeds=1, requests_max=None)
+    timeline = play_timeline(tasks([law], [case])[0])
+    run, horizon_s = timeline.run, 4 * optimum_s(tiny)
+    done = sum(one.backlog_ok for one in timeline.seconds)
+    assert done <= 400
+    if run.drained_s is not None:
+        assert done == 400
+        assert run.drained_s <= horizon_s
+    else:  # Its time is up, or its calls are spent.
+        assert len(timeline.seconds) >= horizon_s or run.requests > case.requests_max
+    assert 0 <= run.fresh_success <= 1
 
 
 def test_the_command_writes_its_result_and_its_drawing(

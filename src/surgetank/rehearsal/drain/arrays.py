@@ -33,6 +33,8 @@ CROWD_S, CROWD_CALLS = 1.0, 200.0
 overload."""
 COLLAPSE_FROM, COLLAPSE_MOST = 0.02, 0.95
 """Load above the capacity from which efficiency is lost, and the most that is."""
+CRASH_CALLS = 10
+"""Waiting calls below which no node crashes, however long they wait."""
 CRASH_ABOVE, CRASH_WAIT, CRASH_S = 0.2, 0.5, 20.0
 """Nodes crash at so much load above the capacity, or when the wait passes that share of the
 time-out; each within that time on average."""

@@ -1,21 +1,23 @@
 """The laws of `control`, compiled by Numba: the same functions, from the same source.
 
 A law is a state (a NamedTuple of numbers) and module functions over it. Numba compiles them as they
-stand but for three things, which are rewritten in the syntax tree: `state._replace(a=b)` becomes a
-call that builds the state anew, arguments by keyword become arguments by position, and annotations
-go. Nothing that computes is touched, so that the compiled law and the plain one agree bit by bit; a
-test holds that.
+stand but for a few things, which are rewritten in the syntax tree: `state._replace(a=b)` becomes a
+call that builds the state anew, arguments by keyword become arguments by position, annotations go,
+and `**` becomes a call of the C library's `pow`, which is what Python calls. LLVM would know better
+and take `exp2` for a power of two, whose last bit may differ. So the compiled law and the plain one
+agree bit by bit; a test holds that.
 
 What the world calls is one function for each law, over rows of floats, so that the world itself is
 compiled once for all laws. An int in a row is exact up to 2**53.
 """
 
 import ast
+import ctypes
 import inspect
 import textwrap
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import cfunc, float64, njit, void
@@ -33,17 +35,7 @@ OPENED, CLOSED = -1.0, -2.0
 FIELDS_MAX = 512
 """Numbers in a state; a history of a few dozen intervals fits."""
 _HOME = "surgetank.control"
-
-
-class CompiledLaw(NamedTuple):
-    """What the world needs of a law."""
-
-    name: str
-    follow: Any
-    """Compiled `follow(state, event, parameters)`."""
-    first: NDArray[np.float64]
-    """The state to begin with, as a row."""
-    parameters: NDArray[np.float64]
+_POWER = "_power"
 
 
 def row(value: tuple[Any, ...]) -> NDArray[np.float64]:
@@ -147,6 +139,7 @@ class _Compiler:
             callee = names.get(name)
             if isinstance(callee, FunctionType) and callee.__module__.startswith(_HOME):
                 names[name] = self.compile(callee)
+        names[_POWER] = _power()
         for name, changed in rewriter.makers.items():
             names[name] = self._maker(name, changed)
         ast.fix_missing_locations(tree)
@@ -198,6 +191,30 @@ class _Rewriter(ast.NodeTransformer):
                 return ast.Call(ast.Name(name, ast.Load()), [state, *values], [])
             case _:
                 return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        """Make a power a call."""
+        self.generic_visit(node)
+        return _call_power(node.left, node.right) if isinstance(node.op, ast.Pow) else node
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
+        """Make a power in place an assignment of a call."""
+        self.generic_visit(node)
+        if not (isinstance(node.op, ast.Pow) and isinstance(node.target, ast.Name)):
+            return node
+        power = _call_power(ast.Name(node.target.id, ast.Load()), node.value)
+        return ast.Assign([node.target], power)
+
+
+def _call_power(base: ast.expr, exponent: ast.expr) -> ast.Call:
+    return ast.Call(ast.Name(_POWER, ast.Load()), [base, exponent], [])
+
+
+def _power() -> Any:
+    """The C library's `pow`, by its address: LLVM does not know it for what it is."""
+    power = ctypes.CDLL(None).pow
+    power.argtypes, power.restype = [ctypes.c_double, ctypes.c_double], ctypes.c_double
+    return power
 
 
 def _interval() -> Interval:

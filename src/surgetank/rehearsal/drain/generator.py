@@ -5,10 +5,12 @@ constants, each with its unit. Laws are tuned on worlds of even seeds only, and 
 """
 
 import math
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
 from surgetank.core.errors import InvalidInputError
+from surgetank.rehearsal.drain.arrays import CRASH_WAIT
 from surgetank.rehearsal.drain.world import Change, World, drainable
 
 SEED_MAX = 2**63 - 1
@@ -27,9 +29,10 @@ UNSEEN_SHARE = 0.3
 UNSEEN_RATIO = (0.1, 0.3)
 LOAD_RATIO_MAX = 0.75
 """Fresh and unseen load together, of the capacity; unseen load gives way."""
-UNSEEN_MAX = 0.6
-"""Load of others, of the capacity that is left, where nodes crash: more of it alone keeps them down
-for ever, whatever the callers do that we govern, and tells no law from another."""
+BEARABLE_RATIO = 0.8
+"""Fresh and unseen load together, of the capacity that is left, where nodes crash and others call:
+more fells nodes before anyone has seen a thing, and then the load of others alone keeps them down for
+ever, whatever those do whom we govern. That tells no law from another."""
 LATENCY_S = (0.01, 0.5)
 """Log-uniform."""
 TIMEOUT_LATENCIES = (10.0, 100.0)
@@ -38,6 +41,9 @@ TIMEOUT_S_MIN = 1.0
 TIMEOUT_S_MAX = 60.0
 TIMEOUT_SERVICES = 20.0
 """Services that fit into a time-out at least: in a shorter one, chance alone makes calls time out."""
+CRASH_CHANCE = 1e-5
+"""Share of time in which fresh and unseen load alone, without a backlog, may by chance queue so long
+that nodes crash (of a queue M/M/1): where they crash for no reason, no law can prevent it."""
 LATENCY_SPREAD = (0.1, 0.6)
 DRIFT_SHARE = 0.5
 LATENCY_DRIFT_RATIO = (0.0, 0.4)
@@ -114,10 +120,10 @@ def random_world(seed: int) -> World:
         "capacity_per_s": capacity_per_s,
         "fresh_ratio": fresh_ratio,
         "unseen_ratio": min(unseen_ratio, LOAD_RATIO_MAX - fresh_ratio),
-        **_answers(chance, capacity_per_s),
         **_failures(chance),
         **_callers(chance),
     }
+    facts |= _answers(chance, capacity_per_s, services_min=_services_min(facts))
     kind = _pick(chance, SCHEDULE_SHARES)
     schedule = _schedule(chance, kind, facts["unseen_ratio"], seconds)
     facts["schedule"] = _bearable(schedule, facts) if facts["is_crashing"] else schedule
@@ -125,10 +131,18 @@ def random_world(seed: int) -> World:
     return world.model_copy(update={"backlog": max(1, round(drainable(world, seconds)))})
 
 
-def _answers(chance: Random, capacity_per_s: float) -> dict[str, Any]:
+def _services_min(facts: Mapping[str, Any]) -> float:
+    """Services that have to fit into a time-out."""
+    if not facts["is_crashing"]:
+        return TIMEOUT_SERVICES
+    load_ratio = facts["fresh_ratio"] + facts["unseen_ratio"]
+    return max(TIMEOUT_SERVICES, math.log(CRASH_CHANCE) / math.log(load_ratio) / CRASH_WAIT)
+
+
+def _answers(chance: Random, capacity_per_s: float, *, services_min: float) -> dict[str, Any]:
     """How long answers take, and how many calls may wait for one."""
     latency_s = _log_uniform(chance, LATENCY_S)
-    least_s = max(TIMEOUT_S_MIN, TIMEOUT_SERVICES / capacity_per_s)
+    least_s = max(TIMEOUT_S_MIN, services_min / capacity_per_s)
     timeout_s = min(TIMEOUT_S_MAX, max(least_s, chance.uniform(*TIMEOUT_LATENCIES) * latency_s))
     queue = chance.uniform(*QUEUE_TIMEOUTS) * timeout_s * capacity_per_s
     return {
@@ -189,19 +203,21 @@ def _schedule(chance: Random, kind: str, unseen_ratio: float, seconds: float) ->
             return ()
 
 
-def _bearable(schedule: tuple[Change, ...], facts: dict[str, Any]) -> tuple[Change, ...]:
-    """Leave more than others ask for, so that what we do matters at all."""
-    return tuple(
-        change.model_copy(
-            update={
-                "capacity_ratio": max(change.capacity_ratio, facts["unseen_ratio"] / UNSEEN_MAX),
-                "unseen_ratio": None
-                if change.unseen_ratio is None
-                else min(change.unseen_ratio, UNSEEN_MAX),
-            }
-        )
-        for change in schedule
-    )
+def _bearable(schedule: tuple[Change, ...], facts: Mapping[str, Any]) -> tuple[Change, ...]:
+    """Where nodes crash and others call, leave enough for fresh and for them."""
+    fresh_ratio, steady_ratio = facts["fresh_ratio"], facts["unseen_ratio"]
+    unseen_max = max(steady_ratio, BEARABLE_RATIO - fresh_ratio)
+    bearable = list[Change]()
+    for change in schedule:
+        asked = change.unseen_ratio
+        unseen_ratio = min(steady_ratio if asked is None else asked, unseen_max)
+        least_ratio = (fresh_ratio + unseen_ratio) / BEARABLE_RATIO if unseen_ratio > 0 else 0.0
+        update = {
+            "capacity_ratio": max(change.capacity_ratio, least_ratio),
+            "unseen_ratio": None if asked is None else unseen_ratio,
+        }
+        bearable.append(change.model_copy(update=update))
+    return tuple(bearable)
 
 
 def _for_a_while(

@@ -17,6 +17,7 @@ from surgetank.rehearsal.drain.arrays import (
     COLLAPSE_FROM,
     COLLAPSE_MOST,
     CRASH_ABOVE,
+    CRASH_CALLS,
     CRASH_S,
     CRASH_WAIT,
     CROWD_CALLS,
@@ -90,8 +91,9 @@ def live(w, law, calls, agenda, real, town, whole, count, tick, p, capacity_per_
     above = real[OFFERED] - 1.0
     lost = min(COLLAPSE_MOST, p.collapse * max(0.0, above - COLLAPSE_FROM))
     real[CAPACITY] = able_per_s * (1.0 - lost)
-    wait_s = (whole[HEAD] - whole[SERVED]) / real[CAPACITY]
-    if p.is_crashing and (above > CRASH_ABOVE or wait_s > CRASH_WAIT * p.timeout_s):
+    waiting = whole[HEAD] - whole[SERVED]
+    is_late = waiting >= CRASH_CALLS and waiting / real[CAPACITY] > CRASH_WAIT * p.timeout_s
+    if p.is_crashing and (above > CRASH_ABOVE or is_late):
         for node in range(p.nodes):
             if now >= down_until[node] and np.random.random() < p.tick_s / CRASH_S:
                 down_until[node] = now + p.restart_s

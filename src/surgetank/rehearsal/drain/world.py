@@ -13,9 +13,12 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from surgetank.control.budget import BudgetPolicy
+from surgetank.rehearsal.drain.arrays import CRASH_WAIT
 
 RETRIES_MAX = 2
 """How often a fresh caller tries again, within a budget; so do today's SDKs, two or three times."""
+CHANCE_MAX = 0.01
+"""Share of time in which chance alone may hurt fresh calls where capacity counts as enough."""
 PHASES_MAX = 256
 """Entries of a schedule; a capacity that oscillates for an hour every half minute fits."""
 
@@ -183,13 +186,22 @@ def drainable(world: World, seconds: float) -> float:
 
 
 def is_short(world: World) -> bool:
-    """Whether fresh and unseen load alone take all the capacity at some time before the optimum.
+    """Whether fresh and unseen load alone are too much at some time before the optimum.
 
-    No law serves all fresh operations there; what tells laws apart is how soon they are served
-    again once they can be.
+    Too much is all the capacity, or so much of it that by chance alone (a queue M/M/1) calls are
+    refused, time out or fell nodes for more than `CHANCE_MAX` of the time. No law serves all fresh
+    operations there; what tells laws apart is how soon they are served again once they can be.
     """
     end_s = optimum_s(world)
-    return any(phase.drain_per_s <= 0 and phase.at_s < end_s for phase in phases(world))
+    fresh_per_s = world.capacity_per_s * world.fresh_ratio
+    patience_s = world.timeout_s * (CRASH_WAIT if world.is_crashing else 1.0)
+    for phase in phases(world):
+        load = (fresh_per_s + phase.unseen_per_s) / phase.capacity_per_s
+        waiting = min(float(world.queue_max), patience_s * phase.capacity_per_s)
+        is_too_much = phase.drain_per_s <= 0 or load**waiting > CHANCE_MAX
+        if phase.at_s < end_s and is_too_much:
+            return True
+    return False
 
 
 def _phase(world: World, change: Change) -> Phase:
