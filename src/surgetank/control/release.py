@@ -33,6 +33,8 @@ from surgetank.core.errors import InvalidInputError
 LEAST_WINDOW, LEAST_SHARE = 1.0, 0.1
 """Least window of a worker that knows of all calls, and of all workers together that know only
 their own: a backlog that is let through at all keeps learning."""
+WINDOW_MAX = 1e9
+"""Greatest window: more than anybody has out, and still a whole number in a machine."""
 PACE_MAX = 1.2
 """Pace of the backlog, in windows per mean latency, so that no growth comes as a burst."""
 ROUND_TRIPS = 3.0
@@ -73,7 +75,7 @@ PROBE_TRIPS = 2.0
 STANDING_WINDOW, STANDING_DELAY, STANDING_LATENCY = 0.6, 0.75, 0.25
 """Latency is not ours when it has kept that share of itself below that share of the window, or at the
 least one, and is below that share of the time-out: it becomes the baseline."""
-STANDING_S, STANDING_TRIPS = 5.0, 10.0
+STANDING_S, STANDING_TRIPS = 6.0, 10.0
 """Seconds, and mean latencies, for which it must have done so: a queue that is ours is gone by then."""
 STANDING_LEAST = 1.1
 """What counts as the least window, in least windows: fresh alone moves it."""
@@ -255,7 +257,7 @@ def _decide(state: Release, p: Parameters) -> Release:
     """Turn the window into what the governor obeys."""
     if state.mode == Mode.SHED:
         return _decide_shed(state, p)
-    window = max(_least(state, p), state.window)
+    window = min(WINDOW_MAX, max(_least(state, p), state.window))
     latency_s = max(state.mean_s, state.base_s)
     if latency_s == 0.0 or state.mode == Mode.TRICKLE:
         rate_per_s = p.rate_per_s_unlearnt / p.workers
@@ -304,19 +306,24 @@ def _strain(state: Release, interval: Interval, p: Parameters) -> Release:
 
 
 def _watch(state: Release, p: Parameters, *, now: float) -> Release:
-    """Note how long a much smaller window has not moved a latency."""
+    """Note how long a much smaller window has not moved a latency, and the least of it."""
     if state.delay_s <= state.target_s or state.is_failing == 1:
         return state._replace(standing_s=0.0)
     if state.standing_s == 0.0:
         return state._replace(
-            standing_s=state.queue_s, standing_window=_bound(state), standing_at=now
+            standing_s=state.queue_s,
+            standing_least_s=state.queue_s,
+            standing_window=_bound(state),
+            standing_at=now,
         )
     bound = _bound(state)
     is_least = bound <= STANDING_LEAST * _least(state, p)
     is_small = bound < STANDING_WINDOW * state.standing_window or is_least
     if not is_small or state.queue_s < STANDING_DELAY * state.standing_s:
-        return state._replace(standing_s=state.queue_s, standing_at=now)
-    return state
+        return state._replace(
+            standing_s=state.queue_s, standing_least_s=state.queue_s, standing_at=now
+        )
+    return state._replace(standing_least_s=min(state.standing_least_s, state.queue_s))
 
 
 def _bound(state: Release) -> float:
@@ -485,7 +492,7 @@ def _admit_more(state: Release, interval: Interval, p: Parameters, *, goal_s: fl
         most *= SHED_GROWTH**share
     else:
         most += GAIN * state.delivered_per_s * (goal_s - state.delay_s) * share
-    return state._replace(fresh_in_flight_max=max(1.0, most))
+    return state._replace(fresh_in_flight_max=min(WINDOW_MAX, max(1.0, most)))
 
 
 def _idle(state: Release, interval: Interval, p: Parameters) -> Release:
@@ -508,7 +515,11 @@ def _is_standing(state: Release, p: Parameters, *, now: float) -> bool:
 
 
 def _rebase(state: Release) -> Release:
-    return state._replace(base_s=state.base_s + state.queue_s, queue_s=0.0, standing_s=0.0)
+    """Take the least of what stood for part of the baseline."""
+    least_s = state.standing_least_s
+    return state._replace(
+        base_s=state.base_s + least_s, queue_s=state.queue_s - least_s, standing_s=0.0
+    )
 
 
 def _share(state: Release, interval: Interval, p: Parameters) -> float:

@@ -130,6 +130,8 @@ class Release(NamedTuple):
     """Intervals in a row in which errors, or a queue that is not the backlog's, stood."""
     standing_s: float = 0.0
     """Queueing delay above its target that is watched; 0 while below."""
+    standing_least_s: float = 0.0
+    """The least since `standing_at`."""
     standing_window: float = 0.0
     """The window when it passed the target."""
     standing_at: float = 0.0

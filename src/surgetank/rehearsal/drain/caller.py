@@ -7,7 +7,6 @@ A controller sees what a client sees and nothing else: the same results, latenci
 """
 
 import numpy as np
-from numba import njit
 
 from surgetank.control.evidence import RESULTS_MIN
 from surgetank.rehearsal.drain.arrays import (
@@ -45,10 +44,11 @@ from surgetank.rehearsal.drain.arrays import (
     TRIES_MAX,
     UNSEEN,
     WAITING,
+    compiled,
 )
 
 
-@njit
+@compiled
 def see(w, c, law, calls, s, is_bad, is_throttled, latency_s, now, has_breaker):
     """Let a caller learn of a result; results of an earlier phase of the breaker are stale."""
     if has_breaker:
@@ -68,7 +68,7 @@ def see(w, c, law, calls, s, is_bad, is_throttled, latency_s, now, has_breaker):
         keep(w, c, latency_s)
 
 
-@njit
+@compiled
 def keep(w, c, latency_s):
     """Keep a latency, as `control.evidence.gather` does."""
     if w.latency[c, COUNT] % w.latency[c, STRIDE] == 0 and w.latency[c, KEPT] < LATENCIES_MAX:
@@ -78,7 +78,7 @@ def keep(w, c, latency_s):
     w.latency_sum[c] += latency_s
 
 
-@njit
+@compiled
 def fail(w, c, calls, s, agenda, whole, tick, p):
     """A call ended badly: it waits again, or its operation fails."""
     tries = calls.tries[s]
@@ -87,9 +87,7 @@ def fail(w, c, calls, s, agenda, whole, tick, p):
         if not p.is_backing_off:
             w.pool[c] += 1
             return
-        tries = min(TRIES_MAX - 1, tries + 1)
-        wait_s = np.random.random() * min(60.0, 2.0**tries)
-        agenda.backlog[(tick + 1 + int(wait_s / p.tick_s)) % length, tries] += 1
+        back_off(agenda, tick, tries, p)
     elif tries < FRESH_RETRIES and (p.is_backing_off or w.budget[c] >= 1.0):
         w.budget[c] -= 1.0
         wait_s = np.random.random() * 0.5 * 2.0**tries
@@ -98,7 +96,16 @@ def fail(w, c, calls, s, agenda, whole, tick, p):
         whole[FRESH_FAILED] += 1
 
 
-@njit
+@compiled
+def back_off(agenda, tick, tries, p):
+    """Let a call of the backlog try again by its own client's backoff."""
+    following = min(TRIES_MAX - 1, tries + 1)
+    wait_s = np.random.random() * min(60.0, 2.0**following)
+    place = (tick + 1 + int(wait_s / p.tick_s)) % agenda.answers.shape[0]
+    agenda.backlog[place, following] += 1
+
+
+@compiled
 def answer(w, law, calls, agenda, whole, tick, p):
     """Let the answers of this tick arrive."""
     now = tick * p.tick_s
@@ -123,7 +130,7 @@ def answer(w, law, calls, agenda, whole, tick, p):
         s = calls.next[s]
 
 
-@njit
+@compiled
 def give_up(w, law, calls, agenda, whole, tick, p):
     """Let the callers go whose time is up; calls time out in the order they were made."""
     now = tick * p.tick_s
@@ -145,7 +152,7 @@ def give_up(w, law, calls, agenda, whole, tick, p):
         whole[GIVEN_UP] += 1
 
 
-@njit
+@compiled
 def admit_fresh(w, c, law, now, p, lag):
     """Leave for a fresh call: the epoch of the breaker, or -1 when it is refused."""
     if p.has_breaker and w.breaker[c, 0] != CLOSED:
@@ -160,7 +167,7 @@ def admit_fresh(w, c, law, now, p, lag):
     return w.breaker[c, 1]
 
 
-@njit
+@compiled
 def admit_backlog(w, c, law, now, p, lag):
     """Leave for a backlog call, likewise."""
     if p.has_breaker and w.breaker[c, 0] != CLOSED:
@@ -174,7 +181,7 @@ def admit_backlog(w, c, law, now, p, lag):
     return w.breaker[c, 1]
 
 
-@njit
+@compiled
 def arrive(w, law, a, agenda, whole, tick, p, unseen_per_s):
     """Make the calls of this tick; how many."""
     count = arrive_fresh(w, law, a, agenda, whole, tick, p)
@@ -183,14 +190,14 @@ def arrive(w, law, a, agenda, whole, tick, p, unseen_per_s):
             put(a, count, UNSEEN, -1, 0, 0.0)
             count += 1
     if p.is_backing_off:
-        return stampede(w, a, agenda, tick % agenda.answers.shape[0], count)
+        return stampede(w, law, a, agenda, tick, p, count)
     for c in range(p.callers):
         count = release(w, c, law, a, tick, p, count)
         w.counts[c, PEAK] = max(w.counts[c, PEAK], w.out[c])
     return count
 
 
-@njit
+@compiled
 def arrive_fresh(w, law, a, agenda, whole, tick, p):
     """Make the fresh calls of this tick, and the retries that are due; how many."""
     place = tick % agenda.answers.shape[0]
@@ -213,7 +220,7 @@ def arrive_fresh(w, law, a, agenda, whole, tick, p):
     return count
 
 
-@njit
+@compiled
 def release(w, c, law, a, tick, p, count):
     """Make the backlog calls that a caller has leave for; how many calls there are then."""
     while w.pool[c] > 0 and count < ARRIVALS_MAX:
@@ -227,9 +234,13 @@ def release(w, c, law, a, tick, p, count):
     return count
 
 
-@njit
-def stampede(w, a, agenda, place, count):
-    """Let every backlog call that is due by its own backoff come; how many calls there are then."""
+@compiled
+def stampede(w, law, a, agenda, tick, p, count):
+    """Let every backlog call that is due by its own backoff come; how many calls there are then.
+
+    A call that a breaker refuses backs off as one that failed.
+    """
+    place = tick % agenda.answers.shape[0]
     following = (place + 1) % agenda.answers.shape[0]
     for tries in range(TRIES_MAX):
         due = agenda.backlog[place, tries]
@@ -237,13 +248,20 @@ def stampede(w, a, agenda, place, count):
         now = min(due, ARRIVALS_MAX - count)
         agenda.backlog[following, tries] += due - now
         for _ in range(now):
-            w.out[0] += 1
-            put(a, count, BACKLOG, 0, tries, w.breaker[0, 1])
+            c = np.random.randint(0, p.callers) if p.callers > 1 else 0
+            epoch = w.breaker[c, 1]
+            if p.has_breaker:
+                epoch = law.admit(w.breaker[c], law.breaker, tick * p.tick_s)
+            if epoch < 0.0:
+                back_off(agenda, tick, tries, p)
+                continue
+            w.out[c] += 1
+            put(a, count, BACKLOG, c, tries, epoch)
             count += 1
     return count
 
 
-@njit
+@compiled
 def put(a, place, lane, caller, tries, epoch):
     """Note a call of this tick."""
     a.lane[place] = lane
@@ -252,7 +270,7 @@ def put(a, place, lane, caller, tries, epoch):
     a.epoch[place] = epoch
 
 
-@njit
+@compiled
 def is_enough(w, c, law, now):
     """Whether a controller looks now; the rules of `control.evidence.is_enough`."""
     ok, bad = w.counts[c, OK], w.counts[c, BAD]
@@ -264,7 +282,7 @@ def is_enough(w, c, law, now):
     return (bad >= RESULTS_MIN and bad >= ok) or last_three(w, c) > w.state[c, 4]
 
 
-@njit
+@compiled
 def last_three(w, c):
     """The least of the last three latencies kept; 0 when there are fewer."""
     kept = w.latency[c, KEPT]
@@ -274,7 +292,18 @@ def last_three(w, c):
     return min(row[kept - 1], row[kept - 2], row[kept - 3])
 
 
-@njit
+@compiled
+def rank(values, count):
+    """Sort the first few in place; they are at most 32."""
+    for place in range(1, count):
+        value = values[place]
+        while place > 0 and values[place - 1] > value:
+            values[place] = values[place - 1]
+            place -= 1  # noqa: PLW2901 - walks down from there
+        values[place] = value
+
+
+@compiled
 def close(w, c, event, now):
     """Write the interval of a controller in `event`, as `control.evidence.close` does."""
     event[0] = now
@@ -284,18 +313,19 @@ def close(w, c, event, now):
     kept, seen = w.latency[c, KEPT], w.latency[c, COUNT]
     event[10] = seen
     event[11:15] = 0.0
+    late_s = last_three(w, c)
     if kept > 0:
-        ranked = np.sort(w.latencies[c, :kept])
+        ranked = w.latencies[c]
+        rank(ranked, kept)
         event[11] = ranked[int(0.2 * (kept - 1))]
         event[12] = ranked[int(0.9 * (kept - 1))]
         event[13] = w.latency_sum[c] / seen
         event[14] = ranked[0]
-    late_s = last_three(w, c)
     if late_s > w.state[c, 4]:
         event[11] = max(event[11], late_s)
 
 
-@njit
+@compiled
 def begin(w, c, now, stride):
     """Begin an interval."""
     w.began_at[c] = now
@@ -307,7 +337,7 @@ def begin(w, c, now, stride):
     w.latency_sum[c] = 0.0
 
 
-@njit
+@compiled
 def control(w, law, event, tick, p):
     """Let each controller look that has seen enough, or whose breaker has turned."""
     now = tick * p.tick_s

@@ -101,21 +101,22 @@ def play(
     )
     seconds = np.zeros((min(SECONDS_MAX, math.ceil(p.ticks * p.tick_s) + 1), arrays.COLUMNS))
     compiled = cast("Any", loop)  # Its types are those that Numba infers.
-    whole, real, ended_s = compiled.play(
+    cells = _cells()
+    ended_s = compiled.play(
         w,
         rules,
         _calls(world),
         agenda,
         _arrivals(),
         schedule,
-        np.zeros(p.nodes),
-        np.full(p.nodes, -1e9),
+        (np.zeros(p.nodes), np.full(p.nodes, -1e9)),
+        cells,
         seconds,
         np.zeros(arrays.INTERVAL),
         p,
         seed,
     )
-    return _played(world, whole, real, ended_s, seconds)
+    return _played(world, cells, float(ended_s), seconds)
 
 
 def _physics(world: World, law: Player, *, requests_max: int, is_wrapped: bool) -> arrays.Physics:
@@ -203,13 +204,15 @@ def _arrivals() -> arrays.Arrivals:
     return arrays.Arrivals(lane, caller, tries, np.zeros(size))
 
 
+def _cells() -> arrays.Cells:
+    whole, before = (np.zeros(arrays.WHOLE_CELLS, dtype=np.int64) for _ in range(2))
+    return arrays.Cells(whole, before, np.zeros(arrays.REAL_CELLS))
+
+
 def _played(
-    world: World,
-    whole: NDArray[np.int64],
-    real: NDArray[np.float64],
-    ended_s: float,
-    seconds: NDArray[np.float64],
+    world: World, cells: arrays.Cells, ended_s: float, seconds: NDArray[np.float64]
 ) -> Played:
+    whole, real = cells.whole, cells.real
     drained_at = float(real[arrays.DRAINED_AT])
     fresh_ok, fresh_failed = int(whole[arrays.FRESH_OK]), int(whole[arrays.FRESH_FAILED])
     ended = fresh_ok + fresh_failed

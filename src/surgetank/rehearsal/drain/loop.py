@@ -11,7 +11,6 @@ of callers who have gone included; controllers look at what they have seen.
 import math
 
 import numpy as np
-from numba import njit
 
 from surgetank.rehearsal.drain.arrays import (
     ALIVE,
@@ -30,21 +29,21 @@ from surgetank.rehearsal.drain.arrays import (
     OVERLOAD_WAIT,
     SENT,
     SERVED,
+    WHOLE_CELLS,
+    compiled,
 )
 from surgetank.rehearsal.drain.caller import answer, arrive, control, give_up
 from surgetank.rehearsal.drain.station import live, offer, serve
 
 
-@njit
-def play(w, law, calls, agenda, a, schedule, down_until, up_from, seconds, event, p, seed):
-    """Play until the backlog is done, or hope is gone; the counts, the sums, and when it ended."""
+@compiled
+def play(w, law, calls, agenda, a, schedule, town, cells, seconds, event, p, seed):
+    """Play until the backlog is done, or hope is gone; when that was."""
     np.random.seed(seed)
-    whole = np.zeros(8, np.int64)
-    real = np.zeros(9)
+    whole, before, real = cells
     real[ALIVE] = 1.0
     real[DRAINED_AT] = -1.0
     real[OFFERED] = (p.fresh_per_s + schedule[0, 3]) / schedule[0, 1]
-    before = np.zeros(8, np.int64)
     per_second = round(1.0 / p.tick_s)
     phase = tick = second = sent = 0
     for tick in range(p.ticks):
@@ -57,7 +56,6 @@ def play(w, law, calls, agenda, a, schedule, down_until, up_from, seconds, event
         count = arrive(w, law, a, agenda, whole, tick, p, schedule[phase, 3])
         sent += count
         rejected = offer(w, law, calls, a, count, agenda, whole, tick, p)
-        town = (down_until, up_from)
         able_per_s = live(
             w, law, calls, agenda, real, town, whole, count, tick, p, schedule[phase, 1]
         )
@@ -70,15 +68,14 @@ def play(w, law, calls, agenda, a, schedule, down_until, up_from, seconds, event
         if (tick + 1) % per_second == 0 or is_over:
             if second < seconds.shape[0]:
                 account(seconds[second], w, whole, before, real, sent, able_per_s, p)
-            before[:] = whole
             second += 1
             sent = 0
             if is_over:
                 break
-    return whole, real, (tick + 1) * p.tick_s
+    return (tick + 1) * p.tick_s
 
 
-@njit
+@compiled
 def drift(real, p):
     """Let the latency of all calls wander."""
     if p.drift > 0.0:
@@ -87,9 +84,9 @@ def drift(real, p):
         real[DRIFT] += pull - step * real[DRIFT]
 
 
-@njit
+@compiled
 def account(row, w, whole, before, real, sent, able_per_s, p):
-    """Write the line of a second."""
+    """Write the line of a second, and begin the next."""
     wait_s = (whole[HEAD] - whole[SERVED]) / real[CAPACITY]
     is_slow = real[CAPACITY] < OVERLOAD_SPEED * able_per_s or real[ALIVE] < OVERLOAD_ALIVE
     if is_slow or wait_s > OVERLOAD_WAIT * p.timeout_s:
@@ -104,3 +101,5 @@ def account(row, w, whole, before, real, sent, able_per_s, p):
     row[7] = w.state[0, 0]
     row[8] = w.state[0, 2]
     row[9] = w.state[0, 1]
+    for k in range(WHOLE_CELLS):
+        before[k] = whole[k]

@@ -9,7 +9,6 @@ gave up is wasted. A node that crashes loses the calls that it held.
 import math
 
 import numpy as np
-from numba import njit
 
 from surgetank.rehearsal.drain.arrays import (
     ALIVE,
@@ -22,6 +21,7 @@ from surgetank.rehearsal.drain.arrays import (
     CRASH_WAIT,
     CROWD_CALLS,
     CROWD_S,
+    CROWD_S_MAX,
     DONE,
     DRIFT,
     FRESH,
@@ -34,11 +34,12 @@ from surgetank.rehearsal.drain.arrays import (
     WASTED,
     WHOLE_AT,
     WORK,
+    compiled,
 )
 from surgetank.rehearsal.drain.caller import fail, put, see
 
 
-@njit
+@compiled
 def offer(w, law, calls, a, count, agenda, whole, tick, p):
     """Offer the calls of this tick in random order; how many were rejected."""
     now = tick * p.tick_s
@@ -72,7 +73,7 @@ def offer(w, law, calls, a, count, agenda, whole, tick, p):
     return rejected
 
 
-@njit
+@compiled
 def live(w, law, calls, agenda, real, town, whole, count, tick, p, capacity_per_s):
     """Let nodes crash and come back, and load cost efficiency; the services per second now."""
     down_until, up_from = town
@@ -85,9 +86,10 @@ def live(w, law, calls, agenda, real, town, whole, count, tick, p, capacity_per_
                 alive += min(1.0, 0.5 + 0.5 * (now - up_from[node]) / p.warm_s)
         real[ALIVE] = alive / p.nodes
     able_per_s = capacity_per_s * max(real[ALIVE], 1e-3)
-    span_s = max(CROWD_S, CROWD_CALLS / able_per_s)
+    span_s = max(CROWD_S, min(CROWD_S_MAX, CROWD_CALLS / capacity_per_s))
     share = min(1.0, p.tick_s / span_s)
-    real[OFFERED] += (count / p.tick_s / able_per_s - real[OFFERED]) * share
+    borne_per_s = capacity_per_s * max(real[ALIVE], 0.5 / p.nodes)  # At least by one that is cold.
+    real[OFFERED] += (count / p.tick_s / borne_per_s - real[OFFERED]) * share
     above = real[OFFERED] - 1.0
     lost = min(COLLAPSE_MOST, p.collapse * max(0.0, above - COLLAPSE_FROM))
     real[CAPACITY] = able_per_s * (1.0 - lost)
@@ -103,7 +105,7 @@ def live(w, law, calls, agenda, real, town, whole, count, tick, p, capacity_per_
     return able_per_s
 
 
-@njit
+@compiled
 def reset(w, law, calls, agenda, down_until, whole, tick, p):
     """Let the calls fail that a crashing node held: its part of the queue, the oldest for all."""
     now = tick * p.tick_s
@@ -126,7 +128,7 @@ def reset(w, law, calls, agenda, down_until, whole, tick, p):
         fail(w, c, calls, s, agenda, whole, tick, p)
 
 
-@njit
+@compiled
 def serve(calls, agenda, whole, real, rejected, tick, p, latency_factor, error_ratio):
     """Serve the oldest calls, whether or not their callers are still there."""
     mask = calls.sent.shape[0] - 1
