@@ -10,9 +10,9 @@ TRICKLE  a few calls at once, until enough clean results tell the latency withou
 RAMP     multiply the window once per round trip, until the first sign of delay or errors.
 DRAIN    take out of the window the calls that wait, until the queue is gone.
 CRUISE   keep the queueing delay at its target: neither idle nor late.
-PROBE    now and then, for two round trips, leave the queue out, to learn the baseline again.
-SHED     fresh alone is too much: only as many fresh calls at once as are answered in time, and no
-         backlog; until none had to be refused.
+PROBE    now and then, for two round trips, leave the queue out: a lower latency is the baseline.
+SHED     fresh alone is too much: only as many fresh calls at once as are answered in time, and of
+         the backlog what they leave; until none had to be refused.
 
 Signals are what a client sees (`signal`). No absolute rate matters but the pace of the very first
 calls, so the law acts on a replica of 1:1000 as on the real thing.
@@ -67,7 +67,7 @@ CEILING_NEAR, CEILING_RISE, CEILING_S = 0.9, 0.01, 60.0
 CALM_LEVEL, CALM_INTERVALS = 0.3, 6
 """Delay below that share of the target, for so many intervals in a row: the limit has moved."""
 PROBE_RATIO, PROBE_LEAST, PROBE_STEP = 1.2, 0.5, 0.2
-"""PROBE leaves out so many times the queue, at most that share of the window; the baseline moves
+"""PROBE leaves out so many times the queue, at most that share of the window; the baseline falls
 by at most that share of itself."""
 PROBE_S_MIN = 1.0
 PROBE_TRIPS = 2.0
@@ -449,7 +449,7 @@ def _probe(state: Release, p: Parameters, *, now: float) -> Release:
 
 
 def _shed(state: Release, *, most: float, now: float) -> Release:
-    """Let in only so many fresh calls at once, and no backlog beyond the least."""
+    """Let in only so many fresh calls at once, and hardly any backlog at first."""
     shed = _enter(state, Mode.SHED.value, window=0.0, now=now)
     return shed._replace(
         fresh_in_flight_max=most,
