@@ -70,6 +70,9 @@ PROBE_RATIO, PROBE_LEAST, PROBE_STEP = 1.2, 0.5, 0.2
 """PROBE leaves out so many times the queue, at most that share of the window; the baseline falls
 by at most that share of itself."""
 PROBE_S_MIN = 1.0
+PROBE_DOUBT, PROBE_DRAINS, PROBE_S_MAX = 0.5, 5.0, 6.0
+"""A delay of that share of its target that PROBE does not move is not ours: after so many times the
+seconds that a queue of ours would take to drain, unless those are more than that."""
 PROBE_TRIPS = 2.0
 """Seconds, and mean latencies, that PROBE lasts."""
 STANDING_WINDOW, STANDING_DELAY, STANDING_LATENCY = 0.6, 0.75, 0.25
@@ -406,7 +409,7 @@ def _cruise(state: Release, interval: Interval, p: Parameters) -> Release:
         waiting = PROBE_RATIO * state.delivered_per_s * state.delay_s
         window = max(PROBE_LEAST * moved.window, moved.window - waiting)
         probing = _enter(moved, Mode.PROBE.value, window=window, now=now)
-        return probing._replace(standing_window=moved.window, probed_at=now)
+        return probing._replace(probed_window=moved.window, probed_s=state.queue_s, probed_at=now)
     return moved
 
 
@@ -432,19 +435,26 @@ def _fail(state: Release, *, now: float) -> Release:
 
 
 def _probe(state: Release, p: Parameters, *, now: float) -> Release:
-    """Take the latency without a queue as the baseline, within a fifth of the old one."""
-    if now - state.since_at <= max(PROBE_S_MIN, PROBE_TRIPS * state.mean_s):
+    """Take the latency without a queue for the baseline; one that does not move is not ours."""
+    passed_s = now - state.since_at - max(PROBE_S_MIN, PROBE_TRIPS * state.mean_s)
+    if passed_s <= 0.0:
         return state
-    # Never up: what is left may be a queue of others. It rises when a latency stands (`_rebase`).
-    least = (1.0 - PROBE_STEP) * state.base_s
-    back = _enter(state, Mode.CRUISE.value, window=state.standing_window, now=now)
+    base_s = min(state.base_s, max(state.middle_s, (1.0 - PROBE_STEP) * state.base_s))
+    is_unmoved = state.queue_s > STANDING_DELAY * state.probed_s > PROBE_DOUBT * state.target_s
+    if is_unmoved and p.workers == 1.0:
+        # As long as a queue of ours would take to drain by what is left out now, three times over.
+        ours = 1.0 - state.fresh_per_s / max(state.delivered_per_s, 1e-9)
+        freed = max(1e-9, min(ours, 1.0 - state.window / state.probed_window))
+        drained_s = PROBE_DRAINS * state.queue_s / freed
+        if passed_s <= drained_s <= PROBE_S_MAX:
+            return state
+        if drained_s <= PROBE_S_MAX:
+            base_s = state.base_s + min(state.queue_s, state.probed_s)
+    back = _enter(state, Mode.CRUISE.value, window=state.probed_window, now=now)
     # The queue comes back with the window: by Little's law, the latency too.
-    mean_s = max(state.mean_s, state.standing_window / max(state.delivered_per_s, 1e-9))
+    mean_s = max(state.mean_s, state.probed_window / max(state.delivered_per_s, 1e-9))
     return back._replace(
-        base_s=min(max(state.middle_s, least), state.base_s),
-        mean_s=mean_s,
-        standing_s=0.0,
-        settled_at=now + mean_s + p.lag_s,
+        base_s=base_s, mean_s=mean_s, standing_s=0.0, settled_at=now + mean_s + p.lag_s
     )
 
 

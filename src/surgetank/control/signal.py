@@ -141,6 +141,10 @@ class Release(NamedTuple):
     settled_at: float = 0.0
     """Until then, answers still speak of the window before."""
     probed_at: float = 0.0
+    probed_s: float = 0.0
+    """Queueing delay before the last probe."""
+    probed_window: float = 0.0
+    """The window then."""
     backlog_at: float = 0.0
     """The last interval in which the backlog called or waited."""
 
