@@ -28,11 +28,9 @@ from dataclasses import dataclass
 
 from surgetank.control.evidence import RESULTS_MIN, Interval
 from surgetank.control.signal import Mode, Parameters, Release, is_idle, sense
+from surgetank.control.standing import STANDING_DELAY, is_standing, least, rebase, watch
 from surgetank.core.errors import InvalidInputError
 
-LEAST_WINDOW, LEAST_SHARE = 1.0, 0.1
-"""Least window of a worker that knows of all calls, and of all workers together that know only
-their own: a backlog that is let through at all keeps learning."""
 WINDOW_MAX = 1e9
 """Greatest window: more than anybody has out, and still a whole number in a machine."""
 PACE_MAX = 1.2
@@ -75,13 +73,6 @@ PROBE_DOUBT, PROBE_DRAINS, PROBE_S_MAX = 0.5, 5.0, 6.0
 seconds that a queue of ours would take to drain, unless those are more than that."""
 PROBE_TRIPS = 2.0
 """Seconds, and mean latencies, that PROBE lasts."""
-STANDING_WINDOW, STANDING_DELAY, STANDING_LATENCY = 0.6, 0.75, 0.25
-"""Latency is not ours when it has kept that share of itself below that share of the window, or at the
-least one, and is below that share of the time-out: it becomes the baseline."""
-STANDING_S, STANDING_TRIPS = 6.0, 10.0
-"""Seconds, and mean latencies, for which it must have done so: a queue that is ours is gone by then."""
-STANDING_LEAST = 1.1
-"""What counts as the least window, in least windows: fresh alone moves it."""
 STRAINED_DELAY, STRAINED_FALL, STRAINED_BACKLOG = 1.5, 0.9, 0.15
 """Fresh alone is too much when a queue of so many targets does not fall below that share of
 itself, while no more than that share of the calls is backlog..."""
@@ -227,7 +218,7 @@ def closed(state: Release, p: Parameters, *, probes: int, now: float) -> Release
 
 def step(state: Release, interval: Interval, p: Parameters) -> Release:
     """Learn from one interval, then decide by mode."""
-    seen = _strain(_watch(sense(state, interval, p), p, now=interval.ended_at), interval, p)
+    seen = _strain(watch(sense(state, interval, p), p, now=interval.ended_at), interval, p)
     is_lost = seen.strained >= FAILING_INTERVALS and interval.bad > interval.ok
     if seen.mode == Mode.SHED:
         moved = _follow_shed(seen, interval, p)
@@ -260,7 +251,7 @@ def _decide(state: Release, p: Parameters) -> Release:
     """Turn the window into what the governor obeys."""
     if state.mode == Mode.SHED:
         return _decide_shed(state, p)
-    window = min(WINDOW_MAX, max(_least(state, p), state.window))
+    window = min(WINDOW_MAX, max(least(state, p), state.window))
     latency_s = max(state.mean_s, state.base_s)
     if latency_s == 0.0 or state.mode == Mode.TRICKLE:
         rate_per_s = p.rate_per_s_unlearnt / p.workers
@@ -273,13 +264,6 @@ def _decide(state: Release, p: Parameters) -> Release:
         rate_per_s=max(p.rate_per_s_min, rate_per_s),
         in_flight_max=max(1.0, float(math.ceil(window))),
     )
-
-
-def _least(state: Release, p: Parameters) -> float:
-    """Least window: beside the fresh calls that are out on average, room for one."""
-    if p.workers == 1.0:
-        return LEAST_WINDOW + state.fresh_per_s * state.base_s
-    return LEAST_SHARE / p.workers
 
 
 def _decide_shed(state: Release, p: Parameters) -> Release:
@@ -306,32 +290,6 @@ def _strain(state: Release, interval: Interval, p: Parameters) -> Release:
     return state._replace(
         strained=state.strained + 1 if is_strained else max(0, state.strained - 1)
     )
-
-
-def _watch(state: Release, p: Parameters, *, now: float) -> Release:
-    """Note how long a much smaller window has not moved a latency, and the least of it."""
-    if state.delay_s <= state.target_s or state.is_failing == 1:
-        return state._replace(standing_s=0.0)
-    if state.standing_s == 0.0:
-        return state._replace(
-            standing_s=state.queue_s,
-            standing_least_s=state.queue_s,
-            standing_window=_bound(state),
-            standing_at=now,
-        )
-    bound = _bound(state)
-    is_least = bound <= STANDING_LEAST * _least(state, p)
-    is_small = bound < STANDING_WINDOW * state.standing_window or is_least
-    if not is_small or state.queue_s < STANDING_DELAY * state.standing_s:
-        return state._replace(
-            standing_s=state.queue_s, standing_least_s=state.queue_s, standing_at=now
-        )
-    return state._replace(standing_least_s=min(state.standing_least_s, state.queue_s))
-
-
-def _bound(state: Release) -> float:
-    """The window, or what bounds the calls while fresh is shed."""
-    return state.fresh_in_flight_max if state.mode == Mode.SHED else state.window
 
 
 def _trickle(state: Release, interval: Interval, p: Parameters) -> Release:
@@ -378,8 +336,8 @@ def _drain(state: Release, p: Parameters, *, now: float) -> Release:
         return _enter(state, Mode.CRUISE.value, window=window, now=now)
     if now <= state.settled_at:
         return state
-    if _is_standing(state, p, now=now):
-        return _rebase(state)
+    if is_standing(state, p, now=now):
+        return rebase(state)
     return _cut(state, now=now)
 
 
@@ -388,8 +346,8 @@ def _cruise(state: Release, interval: Interval, p: Parameters) -> Release:
     now = interval.ended_at
     if state.delay_s > CONGESTED_TARGETS * state.target_s:
         return _cut(state, now=now)
-    if state.delay_s > state.target_s and _is_standing(state, p, now=now):
-        return _rebase(state)
+    if state.delay_s > state.target_s and is_standing(state, p, now=now):
+        return rebase(state)
     change = GAIN * state.delivered_per_s * (state.target_s - state.delay_s)
     change *= _share(state, interval, p)
     calm = 0
@@ -479,8 +437,8 @@ def _follow_shed(state: Release, interval: Interval, p: Parameters) -> Release:
         cut = max(1.0, SHED_CUT * most)
         settled_at = now + p.timeout_s
         return state._replace(fresh_in_flight_max=cut, window=0.0, settled_at=settled_at, calm=0)
-    if _is_standing(state, p, now=now):
-        state = _rebase(state)
+    if is_standing(state, p, now=now):
+        state = rebase(state)
     goal_s = max(state.target_s, SHED_DELAY * p.timeout_s)
     if interval.shed > SHED_FEW * (interval.ok + interval.shed):
         return _admit_more(state, interval, p, goal_s=goal_s)._replace(window=0.0, calm=0)
@@ -515,21 +473,6 @@ def _idle(state: Release, interval: Interval, p: Parameters) -> Release:
 def _is_wanted(state: Release, interval: Interval) -> bool:
     """Whether the backlog would use a larger window: it was held, or used nearly all it had."""
     return interval.held > 0 or interval.in_flight_peak >= 0.7 * state.window
-
-
-def _is_standing(state: Release, p: Parameters, *, now: float) -> bool:
-    """Whether a latency is not ours."""
-    since_s = max(STANDING_S, STANDING_TRIPS * state.mean_s)
-    is_long = state.standing_s > 0.0 and now - state.standing_at > since_s
-    return is_long and state.base_s + state.queue_s < STANDING_LATENCY * p.timeout_s
-
-
-def _rebase(state: Release) -> Release:
-    """Take the least of what stood for part of the baseline."""
-    least_s = state.standing_least_s
-    return state._replace(
-        base_s=state.base_s + least_s, queue_s=state.queue_s - least_s, standing_s=0.0
-    )
 
 
 def _share(state: Release, interval: Interval, p: Parameters) -> float:

@@ -1,5 +1,6 @@
 """One seed is one world, and all worlds lie within what is written down."""
 
+import math
 from collections import Counter
 
 import pytest
@@ -15,7 +16,7 @@ MANY = [random_world(seed) for seed in range(1_000)]
 def test_a_seed_makes_the_same_world_on_every_machine() -> None:
     world = random_world(7)
     assert world.title == "random world 7, drops"
-    assert (world.backlog, world.queue_max, world.nodes) == (3_344, 46, 40)
+    assert (world.backlog, world.queue_max, world.nodes) == (3_920, 1_416, 31)
     assert world.capacity_per_s == pytest.approx(27.80474457241433, rel=1e-12)
 
 
@@ -55,7 +56,7 @@ def test_the_optimum_of_every_world_fits_into_the_requests_of_a_run() -> None:
         ("slow_ratio", 0.0, 0.03),
         ("slow_factor", 3.0, 12.0),
         ("reject_cost", 0.0, 0.5),
-        ("collapse", 0.0, 2.0),
+        ("collapse", 0.0, 1.0),
         ("nodes", 4, 40),
         ("restart_s", 30.0, 300.0),
         ("warm_s", 10.0, 120.0),
@@ -79,6 +80,24 @@ def test_a_time_out_holds_twenty_services() -> None:
     assert min(world.timeout_s * world.capacity_per_s for world in MANY) >= 20 * (1 - 1e-9)
 
 
+def test_where_nodes_crash_load_without_a_backlog_fells_them_by_chance_alone_hardly_ever() -> None:
+    for world in MANY:
+        if world.is_crashing:
+            waiting = 0.5 * world.timeout_s * world.capacity_per_s
+            load_ratio = world.fresh_ratio + world.unseen_ratio
+            assert load_ratio**waiting <= generator.CRASH_CHANCE * (1 + 1e-6)
+
+
+def test_where_nodes_crash_and_others_call_a_fifth_of_what_is_left_is_free() -> None:
+    for world in MANY:
+        for change in world.schedule:
+            asked = change.unseen_ratio
+            unseen_ratio = world.unseen_ratio if asked is None else asked
+            if world.is_crashing and unseen_ratio > 0:
+                load_ratio = (world.fresh_ratio + unseen_ratio) / change.capacity_ratio
+                assert load_ratio <= generator.BEARABLE_RATIO * (1 + 1e-9)
+
+
 def test_a_queue_holds_ten_calls() -> None:
     assert min(world.queue_max for world in MANY) >= 10
 
@@ -96,9 +115,9 @@ def test_a_queue_holds_ten_calls() -> None:
     ],
 )
 def test_what_is_optional_is_there_as_often_as_is_written_down(key: str, share: float) -> None:
-    assert sum(bool(getattr(world, key)) for world in MANY) / 1_000 == pytest.approx(
-        share, abs=0.05
-    )
+    seen = sum(bool(getattr(world, key)) for world in MANY) / 1_000
+    # Four standard deviations of a thousand draws.
+    assert seen == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / 1_000))
 
 
 def test_workers_share_or_do_not_as_often_as_is_written_down() -> None:
@@ -119,7 +138,10 @@ def test_schedules_are_of_each_kind_as_often_as_is_written_down() -> None:
 def test_a_degraded_start_lasts_at_most_half_of_the_optimum() -> None:
     found = [world for world in MANY if world.title.endswith("begins degraded")]
     for world in found:
-        assert 0.1 <= world.schedule[0].capacity_ratio <= 0.6
+        bearable_ratio = 0.0
+        if world.is_crashing and world.unseen_ratio > 0:
+            bearable_ratio = (world.fresh_ratio + world.unseen_ratio) / generator.BEARABLE_RATIO
+        assert 0.1 <= world.schedule[0].capacity_ratio <= max(0.6, bearable_ratio)
         assert 60 <= world.schedule[1].at_s <= min(300, optimum_s(world) * 0.51)
 
 
