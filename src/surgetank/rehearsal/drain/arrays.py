@@ -41,9 +41,9 @@ COLLAPSE_FROM, COLLAPSE_MOST = 0.02, 0.95
 """Load above the capacity from which efficiency is lost, and the most that is."""
 CRASH_CALLS = 10
 """Waiting calls below which no node crashes, however long they wait."""
-CRASH_ABOVE, CRASH_WAIT, CRASH_S = 0.2, 0.5, 20.0
-"""Nodes crash at so much load above the capacity, or when the wait passes that share of the
-time-out; each within that time on average."""
+CRASH_ABOVE, CRASH_S = 0.2, 20.0
+"""Nodes crash at so much load above the capacity, or when the wait passes `world.CRASH_WAIT`; each
+within that time on average."""
 COLUMNS = 10
 """Of the table of seconds; see `engine.Played`."""
 INTERVAL = 15

@@ -10,8 +10,7 @@ from random import Random
 from typing import Any
 
 from surgetank.core.errors import InvalidInputError
-from surgetank.rehearsal.drain.arrays import CRASH_WAIT
-from surgetank.rehearsal.drain.world import Change, World, drainable
+from surgetank.rehearsal.drain.world import CRASH_WAIT, Change, World, drainable
 
 SEED_MAX = 2**63 - 1
 

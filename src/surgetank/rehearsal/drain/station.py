@@ -18,7 +18,6 @@ from surgetank.rehearsal.drain.arrays import (
     CRASH_ABOVE,
     CRASH_CALLS,
     CRASH_S,
-    CRASH_WAIT,
     CROWD_CALLS,
     CROWD_S,
     CROWD_S_MAX,
@@ -37,6 +36,7 @@ from surgetank.rehearsal.drain.arrays import (
     compiled,
 )
 from surgetank.rehearsal.drain.caller import fail, put, see
+from surgetank.rehearsal.drain.world import CRASH_WAIT
 
 
 @compiled

@@ -13,10 +13,11 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from surgetank.control.budget import BudgetPolicy
-from surgetank.rehearsal.drain.arrays import CRASH_WAIT
 
 RETRIES_MAX = 2
 """How often a fresh caller tries again, within a budget; so do today's SDKs, two or three times."""
+CRASH_WAIT = 0.5
+"""Share of the time-out; nodes crash while calls wait longer."""
 CHANCE_MAX = 0.01
 """Share of time in which chance alone may hurt fresh calls where capacity counts as enough."""
 PHASES_MAX = 256
