@@ -17,11 +17,11 @@ from surgetank.rehearsal.drill.comparison import done_ratio, standings, tokens_s
 from surgetank.rehearsal.drill.metrics import milestone_at
 from surgetank.rehearsal.drill.output.markdown import code, table, text
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.quantile import quantile
 from surgetank.rehearsal.drill.result import build_result
 from surgetank.rehearsal.drill.session import drill
 from surgetank.rehearsal.drill.study.sweep import read_sweep, sweep
 from surgetank.rehearsal.drill.wording import number, percent, plain, seconds_of, span, time_of_day
+from surgetank.rehearsal.quantile import quantile
 from surgetank.rehearsal.scenario.capacity import identity_policy
 from surgetank.rehearsal.scenario.fleet import busiest_tokens_per_s, machines_of
 from surgetank.rehearsal.scenario.reader import load, read

@@ -7,7 +7,6 @@ import pytest
 
 from surgetank.core.errors import InvalidInputError
 from surgetank.rehearsal.drain.bench import (
-    JOBS_MAX,
     RANDOM_MAX,
     SEEDS_MAX,
     Task,
@@ -19,6 +18,7 @@ from surgetank.rehearsal.drain.bench import (
 )
 from surgetank.rehearsal.drain.generator import SEED_MAX, random_world
 from surgetank.rehearsal.drain.world import World
+from surgetank.rehearsal.processes import JOBS_MAX
 
 Make = Callable[..., World]
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from surgetank.rehearsal.drill.metrics import Metrics, Outages, milestone_at
 from surgetank.rehearsal.drill.outage import Outage
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.quantile import quantile
 from surgetank.rehearsal.drill.result import build_result, instant, summarise
 from surgetank.rehearsal.drill.series import Series
 from surgetank.rehearsal.drill.verdict import judge
+from surgetank.rehearsal.quantile import quantile
 from surgetank.rehearsal.scenario.reader import load
 from surgetank.rehearsal.scenario.schema import Expectation, Scenario
 

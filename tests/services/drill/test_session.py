@@ -7,7 +7,8 @@ import pytest
 from surgetank.app.wiring import quiet_logs
 from surgetank.core.errors import InvalidInputError
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.session import JOBS_MAX, SEEDS_MAX, drill
+from surgetank.rehearsal.drill.session import SEEDS_MAX, drill
+from surgetank.rehearsal.processes import JOBS_MAX
 from surgetank.rehearsal.scenario.reader import load
 
 FULL = load("azure-2026-02")

@@ -19,6 +19,7 @@ from surgetank.rehearsal.drain.document import Document, published
 from surgetank.rehearsal.drain.generator import SEED_MAX
 from surgetank.rehearsal.drain.reader import read, shipped
 from surgetank.rehearsal.drain.summary import Case, build
+from surgetank.rehearsal.processes import JOBS_MAX
 
 __all__ = ["register"]
 
@@ -77,7 +78,7 @@ RequestsOption = Annotated[
 JobsOption = Annotated[
     int | None,
     typer.Option(
-        "--jobs", metavar="N", min=1, max=bench.JOBS_MAX, help="Processes; one a core if unsaid."
+        "--jobs", metavar="N", min=1, max=JOBS_MAX, help="Processes; one a core if unsaid."
     ),
 ]
 JsonOption = Annotated[
@@ -138,7 +139,7 @@ def _drain(
     cases = _cases(worlds, random, seed=first, seeds=seeds, requests_max=requests_max)
     bench.require_extra()
     chosen = _laws(laws)
-    found = _play(chosen, cases, jobs=jobs or min(os.cpu_count() or 1, bench.JOBS_MAX))
+    found = _play(chosen, cases, jobs=jobs or min(os.cpu_count() or 1, JOBS_MAX))
     if plot_path is not None:
         _draw(plot_path, found, cases)
     put_json(json, found.model_dump(mode="json", by_alias=True))

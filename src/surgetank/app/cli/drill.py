@@ -35,8 +35,9 @@ from surgetank.app.wiring import quiet_logs
 from surgetank.core.errors import InvalidInputError
 from surgetank.rehearsal.drill.output.result_schema import published
 from surgetank.rehearsal.drill.result import build_result
-from surgetank.rehearsal.drill.session import JOBS_MAX, SEEDS_MAX, drill
+from surgetank.rehearsal.drill.session import SEEDS_MAX, drill
 from surgetank.rehearsal.drill.study.sensitivity_file import add_shipped
+from surgetank.rehearsal.processes import JOBS_MAX
 from surgetank.rehearsal.scenario.reader import load
 
 __all__ = ["register"]

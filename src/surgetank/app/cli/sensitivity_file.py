@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 
 from surgetank.app.cli.drill_study import SENSITIVITY_SEEDS, measure
-from surgetank.rehearsal.drill.session import JOBS_MAX
 from surgetank.rehearsal.drill.study.sensitivity import deciding
 from surgetank.rehearsal.drill.study.sensitivity_file import document
+from surgetank.rehearsal.processes import JOBS_MAX
 from surgetank.rehearsal.scenario.reader import read
 
 __all__ = ["main"]

@@ -5,14 +5,13 @@ What plays needs Numba, the extra `surgetank[bench]`: it is imported when a run 
 that the rest of the package and the command line work without.
 """
 
-import multiprocessing
-import signal
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import closing, contextmanager
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import closing
 from importlib import import_module
+from itertools import islice
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from surgetank.control.signal import Mode
 from surgetank.core.errors import InvalidInputError
@@ -20,6 +19,7 @@ from surgetank.rehearsal.drain.document import RATIO_MAX
 from surgetank.rehearsal.drain.generator import SEED_MAX, random_world
 from surgetank.rehearsal.drain.summary import Case, Run
 from surgetank.rehearsal.drain.world import World, optimum_s
+from surgetank.rehearsal.processes import JOBS_MAX, processes, stopped_by_sigterm
 
 if TYPE_CHECKING:
     from surgetank.rehearsal.drain.engine import Played
@@ -28,7 +28,6 @@ RANDOM_MAX = 1_000
 """Random worlds of one bench."""
 SEEDS_MAX = 100
 """Seeds of one bench, in each world."""
-JOBS_MAX = 256
 REQUESTS_MAX = 1_000_000_000
 """Largest limit on the calls of a run: some 20 minutes."""
 RANDOM_REQUESTS_MAX = 300_000
@@ -230,51 +229,19 @@ def _in_processes(
     work: Sequence[Task], play: Callable[[Task], T], jobs: int
 ) -> Generator[tuple[int, T]]:
     """Give results as they come, with no more tasks out than there are processes."""
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker)
     waiting = iter(enumerate(work))
     out: dict[Future[T], int] = {}
+    with stopped_by_sigterm(), processes(jobs) as pool:
 
-    def hand_out() -> None:
-        for index, task in waiting:
-            out[pool.submit(play, task)] = index
-            if len(out) == jobs:
-                return
+        def hand_out() -> None:
+            for index, task in islice(waiting, jobs - len(out)):
+                out[pool.submit(play, task)] = index
 
-    with _stopped_by_sigterm():
-        try:
+        hand_out()
+        while out:
+            for future in wait(out, return_when=FIRST_COMPLETED).done:
+                yield out.pop(future), future.result()
             hand_out()
-            while out:
-                for future in wait(out, return_when=FIRST_COMPLETED).done:
-                    yield out.pop(future), future.result()
-                hand_out()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.terminate()
-                worker.join()
-            raise
-        pool.shutdown()
-
-
-@contextmanager
-def _stopped_by_sigterm() -> Generator[None]:
-    """Let SIGTERM unwind as the keyboard does, so that the processes go as well."""
-
-    def stop(*_: object) -> NoReturn:
-        raise SystemExit(128 + signal.SIGTERM)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _start_worker() -> None:
-    """Leave the keyboard to the parent, which ends its workers itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _numbers(seed: int, count: int) -> list[int]:

@@ -6,9 +6,9 @@ and by how soon they are served again where they alone are too much for a while.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import ceil
 from typing import NamedTuple
 
+from surgetank.rehearsal import quantile as quantiles
 from surgetank.rehearsal.drain.document import (
     RATIO_MAX,
     Document,
@@ -87,8 +87,9 @@ def build(cases: Sequence[Case], runs: Sequence[Run]) -> Document:
 
 def quantile(values: Iterable[float], share: float) -> float:
     """The nearest-rank quantile of at least one value."""
-    ranked = sorted(values)
-    return ranked[max(1, ceil(share * len(ranked))) - 1]
+    found = quantiles.quantile(values, share)
+    assert found is not None, "a quantile of nothing"
+    return found
 
 
 def summarise(worlds: Mapping[str, WorldResult], short: Iterable[str]) -> Summary:
@@ -157,17 +158,12 @@ def _run_result(run: Run, least_s: float) -> RunResult:
 def _recovery(seconds: Sequence[float | None]) -> RecoverySummary:
     if not seconds:
         return RecoverySummary(worlds=0, share=None, median_s=None, p90_s=None, worst_s=None)
-    ranked = [float("inf") if one is None else one for one in seconds]
-    median_s, p90_s, worst_s = (
-        None if found == float("inf") else found
-        for found in (quantile(ranked, share) for share in (MEDIAN, P90, WORST))
-    )
     return RecoverySummary(
-        worlds=len(ranked),
-        share=_share(one <= RESTORED_S_MAX for one in ranked),
-        median_s=median_s,
-        p90_s=p90_s,
-        worst_s=worst_s,
+        worlds=len(seconds),
+        share=_share(one is not None and one <= RESTORED_S_MAX for one in seconds),
+        median_s=quantiles.quantile(seconds, MEDIAN),
+        p90_s=quantiles.quantile(seconds, P90),
+        worst_s=quantiles.quantile(seconds, WORST),
     )
 
 

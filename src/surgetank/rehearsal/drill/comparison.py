@@ -11,8 +11,8 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.quantile import quantile
 from surgetank.rehearsal.drill.result import QUANTILES
+from surgetank.rehearsal.quantile import quantile
 from surgetank.rehearsal.scenario.schema import Expectation, Scenario, Seat
 
 WITHOUT = "your work without it"

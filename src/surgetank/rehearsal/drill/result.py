@@ -10,8 +10,8 @@ from typing import Any
 from surgetank.rehearsal.drill.digest import digest
 from surgetank.rehearsal.drill.metrics import SCRIPTED, Metrics, Value, milestone_at
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.quantile import quantile
 from surgetank.rehearsal.drill.verdict import judge
+from surgetank.rehearsal.quantile import quantile
 from surgetank.rehearsal.scenario.schema import Milestone, Scenario, Seat
 
 SCHEMA = "surgetank/drill-result/v1"

@@ -5,23 +5,20 @@ ask for more: a drill asks once, a bisection asks again and again. Studies that 
 together share the processes, and what each finds does not depend on the others.
 """
 
-import multiprocessing
-import signal
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from surgetank.core.errors import InvalidInputError
 from surgetank.rehearsal.drill.play import Run, play, scratch
+from surgetank.rehearsal.processes import JOBS_MAX, processes, stopped_by_sigterm
 from surgetank.rehearsal.scenario.schema import Scenario
 
 SEEDS_MAX = 1_000
-JOBS_MAX = 256
 
 T = TypeVar("T")
 
@@ -171,25 +168,12 @@ class _Stand(Generic[T]):
 def _conduct_in_processes(
     stand: _Stand[T], *, jobs: int, on_run: Callable[[Run], None], prepare: Callable[[], None]
 ) -> None:
-    pool = ProcessPoolExecutor(
-        jobs,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(prepare,),
-    )
-    with _stopped_by_sigterm(), TemporaryDirectory("", "surgetank-", scratch()) as directory:
-        try:
-            _Desk(
-                stand, lambda task: pool.submit(_play, task, Path(directory)), on_run, jobs
-            ).serve()
-        except BaseException:
-            # Nobody waits for these runs any more; what they have on disk goes with the directory.
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.terminate()
-                worker.join()
-            raise
-        pool.shutdown()
+    with (
+        stopped_by_sigterm(),
+        TemporaryDirectory("", "surgetank-", scratch()) as directory,
+        processes(jobs, prepare=prepare) as pool,
+    ):
+        _Desk(stand, lambda task: pool.submit(_play, task, Path(directory)), on_run, jobs).serve()
 
 
 class _Place(NamedTuple):
@@ -202,11 +186,7 @@ class _Place(NamedTuple):
 
 @dataclass(slots=True)
 class _Desk(Generic[T]):
-    """Hands tasks to processes, and their runs back to who asked for them.
-
-    No more tasks are out than there are processes: what lies in a pool's pipe when its processes
-    are ended can keep the pool from ending.
-    """
+    """Hands tasks to processes, one each at the most, and their runs back to who asked for them."""
 
     stand: _Stand[T]
     submit: Callable[[Task], Future[Run]]
@@ -270,27 +250,6 @@ def _first(group: BaseExceptionGroup[InvalidInputError]) -> BaseException:
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]
     return first
-
-
-@contextmanager
-def _stopped_by_sigterm() -> Generator[None]:
-    """Let SIGTERM unwind as the keyboard does, so that workers and files go as well."""
-
-    def stop(*_: object) -> NoReturn:
-        raise SystemExit(128 + signal.SIGTERM)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _start_worker(prepare: Callable[[], None]) -> None:
-    """Leave the keyboard to the parent, which ends its workers itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    prepare()
 
 
 def _reported(run: Run, on_run: Callable[[Run], None]) -> Run:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.quantile import quantile
+from surgetank.rehearsal.quantile import quantile
 from surgetank.rehearsal.scenario.schema import Expectation, Scenario
 
 _SHARES = {"min": 0.0, "median": 0.5, "p95": 0.95, "max": 1.0}

@@ -8,7 +8,8 @@ import pytest
 from surgetank.app.wiring import quiet_logs
 from surgetank.core.errors import InvalidInputError
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.session import JOBS_MAX, Study, Task, conduct, once
+from surgetank.rehearsal.drill.session import Study, Task, conduct, once
+from surgetank.rehearsal.processes import JOBS_MAX
 from surgetank.rehearsal.scenario.reader import Source
 from surgetank.rehearsal.scenario.schema import Scenario
 

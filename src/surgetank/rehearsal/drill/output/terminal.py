@@ -14,7 +14,6 @@ from rich.text import Text
 from surgetank.rehearsal.drill.comparison import Standing, judged, replay_command, seated, standings
 from surgetank.rehearsal.drill.output.assumption import assumptions
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.quantile import quantile
 from surgetank.rehearsal.drill.wording import (
     NEVER,
     NOTHING,
@@ -27,6 +26,7 @@ from surgetank.rehearsal.drill.wording import (
     span,
     time_of_day,
 )
+from surgetank.rehearsal.quantile import quantile
 from surgetank.rehearsal.scenario.event import Entry, ScaleOut, TrafficOff
 from surgetank.rehearsal.scenario.schema import Scenario, Seat
 

@@ -17,13 +17,13 @@ from surgetank.rehearsal.drill.comparison import tokens_s
 from surgetank.rehearsal.drill.digest import digest
 from surgetank.rehearsal.drill.headline import strongest
 from surgetank.rehearsal.drill.play import Run
-from surgetank.rehearsal.drill.quantile import quantile
 from surgetank.rehearsal.drill.result import build_result
 from surgetank.rehearsal.drill.session import Study, Task, check_plan, conduct
 from surgetank.rehearsal.drill.study.bisection import between
 from surgetank.rehearsal.drill.study.sensitivity import is_whole
 from surgetank.rehearsal.drill.study.turning import change, turning_point
 from surgetank.rehearsal.drill.wording import listing, percent, plain
+from surgetank.rehearsal.quantile import quantile
 from surgetank.rehearsal.scenario.reader import Source
 from surgetank.rehearsal.scenario.schema import Scenario, Seat, Variant
 
