@@ -19,7 +19,8 @@ from docs.figures.study import GROUPS
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "figures"
 PAGES = [
-    ROOT / "docs" / "explanation" / name for name in ("limits.md", "model.md", "seat-and-share.md")
+    ROOT / "docs" / "explanation" / name
+    for name in ("drain-bench.md", "limits.md", "model.md", "seat-and-share.md")
 ]
 """Where facts stand."""
 TUTORIAL = "tutorial"

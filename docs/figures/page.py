@@ -1,13 +1,28 @@
 # ruff: noqa: INP001 - run from the root of the repository; part of no package
-"""Numbers and tables of a page that come from runs: marked in the page, filled in by name.
+"""What a group of figures gives, and how its facts come into pages: by marks, filled in by name.
 
 `<!--=night.down-->5h17<!--/-->` shows `5h17` wherever Markdown is shown, and says whose it is.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 _MARK = re.compile(r"<!--=([a-z]+)\.([A-Za-z0-9_.-]+)-->(.*?)<!--/-->", re.DOTALL)
+
+
+class Made(NamedTuple):
+    """What a group gives."""
+
+    facts: Mapping[str, str]
+    """Text by name: a number, or lines of Markdown."""
+    drawings: Mapping[str, str]
+    """SVG by the name of its file."""
+
+
+def lines(rows: Iterable[str]) -> str:
+    """Make a fact of whole lines, as a table is: blank lines part them from their marks."""
+    return "\n\n" + "\n".join(rows) + "\n\n"
 
 
 def fill(page: str, facts: Mapping[str, Mapping[str, str]]) -> str:

@@ -11,6 +11,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from docs.figures import plot
+from docs.figures.drain import drain
+from docs.figures.page import Made, lines
 
 from surgetank.app.wiring import quiet_logs
 from surgetank.rehearsal.drill.comparison import done_ratio, standings, tokens_s
@@ -42,15 +44,6 @@ _SETTLED_S = 600.0
 """After so much of an outage its storm is taken as even."""
 
 
-class Made(NamedTuple):
-    """What a group gives."""
-
-    facts: Mapping[str, str]
-    """Text by name: a number, or lines of Markdown."""
-    drawings: Mapping[str, str]
-    """SVG by the name of its file."""
-
-
 def scenario_facts(_jobs: int) -> Made:
     """Say what the scenario says, without playing it."""
     scenario = load(NAME)
@@ -61,7 +54,7 @@ def scenario_facts(_jobs: int) -> Made:
     hours = [one for one in scenario.timeline if one.is_of("nobody")]
     return Made(
         {
-            "script": _lines(
+            "script": lines(
                 table(
                     ("from", "what", "who says so", "if"),
                     (
@@ -75,7 +68,7 @@ def scenario_facts(_jobs: int) -> Made:
                     ),
                 )
             ),
-            "demand": _lines(
+            "demand": lines(
                 table(
                     ("fleet", "tokens a minute", "of all", "comes back after", "gives up after"),
                     (_demand(one, scenario, wanted) for one in scenario.fleet),
@@ -199,7 +192,7 @@ def _walk(rows: Iterable[_Row]) -> str:
         ]
         for row in rows
     )
-    return _lines(table(head, cells))
+    return lines(table(head, cells))
 
 
 def _milestones(scenario: Scenario, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -214,7 +207,7 @@ def _milestones(scenario: Scenario, rows: Sequence[Mapping[str, Any]]) -> str:
         published = ", ".join(time_of_day(seconds_of(one), scenario) for one in said)
         return [text(row["name"]), published, here, row["kind"]]
 
-    return _lines(table(("what", "published", "here", "kind"), map(cells, rows)))
+    return lines(table(("what", "published", "here", "kind"), map(cells, rows)))
 
 
 def variants(jobs: int) -> Made:
@@ -237,7 +230,7 @@ def variants(jobs: int) -> Made:
         for row in rows
     )
     head = ("who acts", "creates blocked", "tokens down", "in time", "done", "wasted")
-    facts = {"table": _lines(table(head, cells))}
+    facts = {"table": lines(table(head, cells))}
     facts |= {f"{name}.down": span(quantile(some, 0.5)) for name, some in down.items()}
     facts |= {f"{name}.spread": _spread(some, span) for name, some in down.items()}
     for row in rows:
@@ -276,7 +269,7 @@ def share(jobs: int) -> Made:
         for value, metrics in points
     )
     head = ("share", "creates blocked", "tokens down", "covered, in time", "others, in time")
-    facts = {"table": _lines(table((*head, "done"), cells))}
+    facts = {"table": lines(table((*head, "done"), cells))}
     still = max((value for value, metrics in points if tokens_s(metrics)), default=0.0)
     gone = min((value for value, _ in points if value > still), default=1.0)
     facts |= {"still": percent(still), "gone": percent(gone)}
@@ -293,7 +286,7 @@ def replica(jobs: int) -> Made:
     """Play the same night with half and twice the replica."""
     rows = [_replica(rescaled(load(NAME), ratio), jobs) for ratio in REPLICAS]
     head = ("scale", "nodes", "tokens fail", "tokens back", "longest", "in time", "amplification")
-    return Made({"table": _lines(table(head, rows))}, {})
+    return Made({"table": lines(table(head, rows))}, {})
 
 
 def _replica(scenario: Scenario, jobs: int) -> list[str]:
@@ -363,10 +356,6 @@ def _clock(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M")
 
 
-def _lines(rows: Iterable[str]) -> str:
-    return "\n\n" + "\n".join(rows) + "\n\n"
-
-
 GROUPS: Mapping[str, Callable[[int], Made]] = MappingProxyType(
     {
         "scenario": scenario_facts,
@@ -374,6 +363,7 @@ GROUPS: Mapping[str, Callable[[int], Made]] = MappingProxyType(
         "variants": variants,
         "share": share,
         "replica": replica,
+        "drain": drain,
     }
 )
 """By name; each takes the number of processes to play in."""

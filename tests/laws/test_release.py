@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surgetank.control.evidence import RESULTS_MIN, Interval
-from surgetank.control.release import ReleasePolicy
+from surgetank.control.release import SHED_DELAY, ReleasePolicy
 from surgetank.control.signal import FLOOR_MAX, Mode, Release
 from surgetank.core.errors import InvalidInputError
 
@@ -324,6 +324,16 @@ def test_failures_while_shedding_let_less_in_but_never_none() -> None:
         shares.append(life.state.fresh_in_flight_max)
     assert shares == sorted(shares, reverse=True)
     assert shares[-1] == 1.0
+
+
+def test_a_latency_that_stands_while_fresh_is_shed_becomes_the_baseline() -> None:
+    life, slow_s = in_mode(Mode.SHED), BASE_S + SHED_DELAY * POLICY.timeout_s
+    for _ in range(60):
+        life = life.see(low_s=slow_s, shed=50)
+        if life.state.base_s > BASE_S:
+            break
+    assert life.state.mode == Mode.SHED
+    assert life.state.base_s == pytest.approx(slow_s, rel=0.1)
 
 
 def test_an_opening_leaves_hardly_any_calls() -> None:

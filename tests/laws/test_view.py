@@ -11,7 +11,7 @@ from surgetank.control.governor import Governor, GovernorPolicy
 from surgetank.control.peer.sdk import Sdk
 from surgetank.control.release import SHED_DELAY, ReleasePolicy
 from surgetank.control.signal import Mode, Release
-from surgetank.control.view import View, view
+from surgetank.control.view import MEANINGS, View, view
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit
 
 POLICY = GovernorPolicy(
@@ -100,6 +100,12 @@ def test_without_a_backlog_it_waits_for_one() -> None:
 def test_a_peer_says_no_more_than_its_mode() -> None:
     seen = view(begun(GovernorPolicy(law=Sdk())), now=0.0)
     assert (seen.mode, seen.takes, dict(seen.learnt)) == (Mode.RAMP, "", {})
+
+
+def test_every_state_has_a_meaning_and_no_other() -> None:
+    seen = [view(opened(), now=10.0), view(call(opened(), 30.0), now=30.0)]
+    seen += [view(decided(mode), now=5.0) for mode in Mode]
+    assert [one.state for one in seen] == list(MEANINGS)
 
 
 def test_it_counts_the_calls_of_both_lanes() -> None:

@@ -1,4 +1,8 @@
+import importlib
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -9,6 +13,13 @@ ROOT = Path(__file__).parents[2]
 def root() -> Path:
     """The repository."""
     return ROOT
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Import a module of what makes the figures, which is in no package that is installed."""
+    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
+    return lambda name: importlib.import_module(f"docs.figures.{name}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

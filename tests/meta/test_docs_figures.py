@@ -1,6 +1,5 @@
 """What the documentation shows of runs is what the code at hand plays."""
 
-import importlib
 import os
 import subprocess
 import sys
@@ -28,20 +27,13 @@ def check(*words: str, timeout_s: float) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture
-def tool(monkeypatch: pytest.MonkeyPatch) -> Import:
-    """Import a module of what makes the figures, which is in no package that is installed."""
-    monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
-    return lambda name: importlib.import_module(f"docs.figures.{name}")
-
-
 def test_what_pages_say_of_the_scenario_is_current() -> None:
     ended = check("scenario", timeout_s=60)
     assert ended.returncode == 0, f"make figures\n{ended.stdout}{ended.stderr}"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("group", ["night", "variants", "share", "replica"])
+@pytest.mark.parametrize("group", ["night", "variants", "share", "replica", "drain"])
 def test_what_pages_say_of_runs_is_current(group: str) -> None:
     ended = check(group, timeout_s=1100)
     assert ended.returncode == 0, f"make figures\n{ended.stdout}{ended.stderr}"

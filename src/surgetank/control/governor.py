@@ -9,6 +9,10 @@ Rules, in this order: a breaker that is not closed admits only its probes; fresh
 in number only while fresh alone is too much for the dependency; backlog calls are paced at the
 law's rate, and made only while fewer calls of both lanes are out than the law allows; a retry also
 takes a token of the budget. Fresh is never refused on account of the backlog.
+
+A backlog call may be the first of several: its weight says how many, and the pace advances by all
+of them, as the others come in the fresh lane. Pace is a debt and never a precondition: the
+heaviest call goes when the lightest would, and those after it wait longer.
 """
 
 import math
@@ -38,6 +42,9 @@ RELEASE_HELD = "release_held"
 IN_FLIGHT = "in_flight"
 FRESH_SHED = "fresh_shed"
 BUDGET_SPENT = "budget_spent"
+WEIGHT_MAX = 100
+"""Calls that one permit is paced as at the most: three times the steps of the longest operation.
+At a call a second those who come after wait for two minutes, less than a refusal's `hold_s_max`."""
 RETRY_S_MIN = 0.001
 """Least seconds ahead of a refusal's `retry_at`: below it, float arithmetic could yield `now`."""
 IN_FLIGHT_RETRY_S_MIN = 0.05
@@ -148,9 +155,9 @@ def start(policy: GovernorPolicy, *, dependency: Dependency, now: float) -> Gove
 
 
 def admit(
-    state: Governor, *, lane: Lane, retry: bool, now: float, chance: float
+    state: Governor, *, lane: Lane, retry: bool, now: float, chance: float, weight: int = 1
 ) -> tuple[Governor, Permit | Refusal]:
-    """Ask to make one call.
+    """Ask to make one call, perhaps the first of several.
 
     Args:
         state: Of the dependency's governor.
@@ -158,6 +165,8 @@ def admit(
         retry: Whether this call was made before and failed.
         now: Seconds on the caller's clock; never before an earlier call's.
         chance: From 0 (included) to 1 (excluded): when a shed call may come back.
+        weight: Calls that the backlog's pace advances by, this one among them; from 1 to
+            `WEIGHT_MAX`. Fresh calls and probes are not paced and weigh 1.
 
     Returns:
         The next state, and a permit to give to `record`, or a refusal whose `retry_at` is after
@@ -166,7 +175,7 @@ def admit(
     if state.breaker.phase != CLOSED:
         return _admit_probe(state, lane=lane, now=now)
     if lane is _BACKLOG:
-        admitted, answer = _admit_backlog(state, now=now)
+        admitted, answer = _admit_backlog(state, now=now, weight=weight)
     else:
         admitted, answer = _admit_fresh(state, now=now, chance=chance)
     if not retry or isinstance(answer, Refusal):
@@ -227,8 +236,8 @@ def record(state: Governor, permit: Permit, outcome: Outcome, *, now: float) -> 
 def give_back(state: Governor, permit: Permit, *, now: float) -> Governor:
     """Undo a permit whose call was never made, instead of `record`: nothing is learnt.
 
-    Its slot, its pace and its place among the probes are free again. A retry's token stays spent,
-    which errs towards fewer retries.
+    Its slot, the pace of its weight and its place among the probes are free again. A retry's token
+    stays spent, which errs towards fewer retries.
     """
     policy, breaker, due_at = state.policy, state.breaker, state.due_at
     is_present = permit.epoch == breaker.epoch
@@ -238,7 +247,7 @@ def give_back(state: Governor, permit: Permit, *, now: float) -> Governor:
     if permit.lane is Lane.FRESH:
         return state._replace(breaker=breaker, fresh=state.fresh.freed(generation))
     if is_present and breaker.phase == CLOSED:
-        due_at = max(due_at - 1.0 / state.release.rate_per_s, now - policy.burst_s)
+        due_at = max(due_at - permit.weight / state.release.rate_per_s, now - policy.burst_s)
     backlog = state.backlog.freed(generation)
     return state._replace(breaker=breaker, backlog=backlog, due_at=due_at)
 
@@ -279,7 +288,10 @@ def _admit_fresh(
     return admitted, permit
 
 
-def _admit_backlog(state: Governor, *, now: float) -> tuple[Governor, Permit | Refusal]:
+def _admit_backlog(
+    state: Governor, *, now: float, weight: int
+) -> tuple[Governor, Permit | Refusal]:
+    assert 1 <= weight <= WEIGHT_MAX, "a debt has a greatest size"
     policy, release = state.policy, state.release
     at = max(state.due_at, state.hold_until_at)
     if now < at:
@@ -288,8 +300,8 @@ def _admit_backlog(state: Governor, *, now: float) -> tuple[Governor, Permit | R
     if in_flight(state, now=now) >= release.in_flight_max:
         at = now + max(IN_FLIGHT_RETRY_S_MIN, 1.0 / release.rate_per_s)
         return _held(state), _refuse(state, IN_FLIGHT, at, now=now)
-    due_at = max(state.due_at, now - policy.burst_s) + 1.0 / release.rate_per_s
-    permit = Permit(state.dependency, Lane.BACKLOG, state.breaker.epoch, now)
+    due_at = max(state.due_at, now - policy.burst_s) + weight / release.rate_per_s
+    permit = Permit(state.dependency, Lane.BACKLOG, state.breaker.epoch, now, weight)
     return state._replace(backlog=backlog.taken(), due_at=due_at), permit
 
 

@@ -39,13 +39,11 @@ ROUND_TRIPS = 3.0
 """Mean latencies in which CRUISE takes out half of an excess: a loop of delay is stable to two."""
 GAIN = 0.5
 """Share of the excess, or of the want, that one such time moves."""
-RISE_MAX = 0.25
-"""Most growth of the window in one interval of CRUISE..."""
-RISE_MAX_ALONE, GROWTH_ALONE = 0.1, 0.5
-"""The same for workers that share nothing, and their share of RAMP's growth: they all grow at once, and
-what is too much is seen late in the few results of each..."""
-FALL_MAX = 0.3
-"""...and most fall: one bad look costs a third."""
+RISE_MAX, FALL_MAX = 0.25, 0.3
+"""Most growth of the window in one interval of CRUISE, and most fall: one bad look costs a third."""
+RISE_MAX_MANY, GROWTH_MANY = 0.1, 0.5
+"""The most growth of workers that share nothing, and their share of RAMP's growth: they all grow at
+once, and what is too much is seen late in the few results of each."""
 STEP_RESULTS = 10.0
 """Results that allow a full step; fewer allow the root of their share of one."""
 CONGESTED_TARGETS = 4.0
@@ -67,12 +65,11 @@ CALM_LEVEL, CALM_INTERVALS = 0.3, 6
 PROBE_RATIO, PROBE_LEAST, PROBE_STEP = 1.2, 0.5, 0.2
 """PROBE leaves out so many times the queue, at most that share of the window; the baseline falls
 by at most that share of itself."""
-PROBE_S_MIN = 1.0
+PROBE_S_MIN, PROBE_TRIPS = 1.0, 2.0
+"""Seconds, and mean latencies, that PROBE lasts."""
 PROBE_DOUBT, PROBE_DRAINS, PROBE_S_MAX = 0.5, 5.0, 6.0
 """A delay of that share of its target that PROBE does not move is not ours: after so many times the
 seconds that a queue of ours would take to drain, unless those are more than that."""
-PROBE_TRIPS = 2.0
-"""Seconds, and mean latencies, that PROBE lasts."""
 STRAINED_DELAY, STRAINED_FALL, STRAINED_BACKLOG = 1.5, 0.9, 0.15
 """Fresh alone is too much when a queue of so many targets does not fall below that share of
 itself, while no more than that share of the calls is backlog..."""
@@ -313,7 +310,7 @@ def _ramp(state: Release, interval: Interval, p: Parameters) -> Release:
     is_felt = now - RAMP_SETTLED * interval.span_s >= state.settled_at
     if not is_felt or not _is_wanted(state, interval):
         return state
-    growth = p.ramp_growth if p.workers == 1.0 else 1.0 + GROWTH_ALONE * (p.ramp_growth - 1.0)
+    growth = p.ramp_growth if p.workers == 1.0 else 1.0 + GROWTH_MANY * (p.ramp_growth - 1.0)
     if state.delay_s > RAMP_SLOW * state.target_s:
         growth = 1.0 + 0.5 * (growth - 1.0)
     growth **= min(1.0, math.sqrt((interval.ok + interval.bad) / STEP_RESULTS))
@@ -360,8 +357,8 @@ def _cruise(state: Release, interval: Interval, p: Parameters) -> Release:
         ceiling=max(state.ceiling, state.window) if state.ceiling > 0.0 else 0.0,
         calm=calm,
     )
-    is_alone = p.workers == 1.0  # Many that find at once that the limit has moved overrun it.
-    if calm >= CALM_INTERVALS and is_alone and not _is_near_ceiling(state, now=now):
+    may_ramp = p.workers == 1.0  # Many that find at once that the limit has moved overrun it.
+    if calm >= CALM_INTERVALS and may_ramp and not _is_near_ceiling(state, now=now):
         return _enter(moved, Mode.RAMP.value, window=moved.window, now=now)
     if now - state.probed_at > p.probe_period_s:
         waiting = PROBE_RATIO * state.delivered_per_s * state.delay_s
@@ -375,7 +372,7 @@ def _rise_max(state: Release, interval: Interval, p: Parameters) -> float:
     """Most growth: a quarter, and little near where errors began."""
     if _is_near_ceiling(state, now=interval.ended_at):
         return CEILING_RISE * min(2.0, interval.span_s) * state.window
-    return (RISE_MAX if p.workers == 1.0 else RISE_MAX_ALONE) * state.window
+    return (RISE_MAX if p.workers == 1.0 else RISE_MAX_MANY) * state.window
 
 
 def _is_near_ceiling(state: Release, *, now: float) -> bool:
@@ -400,7 +397,7 @@ def _probe(state: Release, p: Parameters, *, now: float) -> Release:
     base_s = min(state.base_s, max(state.middle_s, (1.0 - PROBE_STEP) * state.base_s))
     is_unmoved = state.queue_s > STANDING_DELAY * state.probed_s > PROBE_DOUBT * state.target_s
     if is_unmoved and p.workers == 1.0:
-        # As long as a queue of ours would take to drain by what is left out now, three times over.
+        # Some times as long as a queue of ours would take to drain by what is left out now.
         ours = 1.0 - state.fresh_per_s / max(state.delivered_per_s, 1e-9)
         freed = max(1e-9, min(ours, 1.0 - state.window / state.probed_window))
         drained_s = PROBE_DRAINS * state.queue_s / freed
@@ -440,12 +437,9 @@ def _follow_shed(state: Release, interval: Interval, p: Parameters) -> Release:
     if is_standing(state, p, now=now):
         state = rebase(state)
     goal_s = max(state.target_s, SHED_DELAY * p.timeout_s)
-    if interval.shed > SHED_FEW * (interval.ok + interval.shed):
-        return _admit_more(state, interval, p, goal_s=goal_s)._replace(window=0.0, calm=0)
-    if state.delay_s >= goal_s:
-        less = min(0.0, GAIN * state.delivered_per_s * (goal_s - state.delay_s))
-        most = max(1.0, most + less * _share(state, interval, p))
-        return state._replace(fresh_in_flight_max=most, window=0.0, calm=0)
+    is_short = interval.shed > SHED_FEW * (interval.ok + interval.shed)
+    if is_short or state.delay_s >= goal_s:
+        return _admit(state, interval, p, goal_s=goal_s)._replace(window=0.0, calm=0)
     if state.calm < SHED_CALM:
         return state._replace(window=most, calm=state.calm + 1)
     window = 0.5 * state.delivered_per_s * state.base_s
@@ -453,7 +447,7 @@ def _follow_shed(state: Release, interval: Interval, p: Parameters) -> Release:
     return free._replace(fresh_in_flight_max=FREE)
 
 
-def _admit_more(state: Release, interval: Interval, p: Parameters, *, goal_s: float) -> Release:
+def _admit(state: Release, interval: Interval, p: Parameters, *, goal_s: float) -> Release:
     """Let in more fresh calls at once, or fewer, towards the delay that is borne."""
     most, share = state.fresh_in_flight_max, _share(state, interval, p)
     if state.delay_s < 0.5 * goal_s:

@@ -129,7 +129,7 @@ class Release(NamedTuple):
     strained: int = 0
     """Intervals in a row in which errors, or a queue that is not the backlog's, stood."""
     standing_s: float = 0.0
-    """Queueing delay above its target that is watched; 0 while below."""
+    """Queueing delay that passed its target and is watched; 0 while none is."""
     standing_least_s: float = 0.0
     """The least since `standing_at`."""
     standing_window: float = 0.0
@@ -246,10 +246,9 @@ def _sense_latency(state: Release, interval: Interval, p: Parameters) -> Release
     noise_s = state.noise_s
     if state.mode != Mode.DRAIN:
         noise_s += NOISE_WEIGHT * (min(abs(low_s - middle_s), narrow_s) - noise_s)
-    services_s = 0.0
-    if state.delivered_per_s > 0.0:
-        service_s = 1.0 / (p.workers * state.delivered_per_s)  # Others are as busy as this one.
-        services_s = SERVICES_TARGET * service_s + SPREAD_TARGET * math.sqrt(base_s * service_s)
+    # Something was delivered, as it has a latency; others are as busy as this one.
+    service_s = 1.0 / (p.workers * state.delivered_per_s)
+    services_s = SERVICES_TARGET * service_s + SPREAD_TARGET * math.sqrt(base_s * service_s)
     target_s = min(
         p.delay_share_max * p.timeout_s, max(narrow_s, NOISE_TARGET * noise_s, services_s)
     )

@@ -11,6 +11,9 @@ their own: a backlog that is let through at all keeps learning."""
 STANDING_WINDOW, STANDING_DELAY, STANDING_LATENCY = 0.6, 0.75, 0.25
 """Latency is not ours when it has kept that share of itself below that share of the window, or at the
 least one, and is below that share of the time-out: it becomes the baseline."""
+WATCH_END = 0.5
+"""A delay that passed its target is watched until it is below that share of it: what stands just
+at its target would never be told from a queue."""
 STANDING_S, STANDING_TRIPS = 6.0, 10.0
 """Seconds, and mean latencies, for which it must have done so: a queue that is ours is gone by then."""
 STANDING_LEAST = 1.1
@@ -19,7 +22,8 @@ STANDING_LEAST = 1.1
 
 def watch(state: Release, p: Parameters, *, now: float) -> Release:
     """Note how long a much smaller window has not moved a latency, and the least of it."""
-    if state.delay_s <= state.target_s or state.is_failing == 1:
+    over = state.target_s if state.standing_s == 0.0 else WATCH_END * state.target_s
+    if state.delay_s <= over or state.is_failing == 1:
         return state._replace(standing_s=0.0)
     if state.standing_s == 0.0:
         return state._replace(

@@ -1,11 +1,13 @@
 """What an operator wants to know of a governor: where it stands, why, and what it would take.
 
-Reads a governor's state and changes nothing. Words for what our own law waits for are here; a
-peer's mode says no more than its name.
+Reads a governor's state and changes nothing. The words for it are here, and nowhere else: what each
+state is and why it holds back (`MEANINGS`), and what our own law waits for in it. A peer's mode is
+that of ours which it resembles, and says no more than that.
 """
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from surgetank.control import budget as budgets
@@ -25,6 +27,20 @@ from surgetank.core.value import Lane, Permit
 
 DECISION_FIELDS = 5
 """The first fields of every law's state; the rest is what it has learnt."""
+MEANINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "open": "the breaker is open: no call but a probe",
+        "half_open": "the breaker lets single calls through to see how they end",
+        "trickle": "a few calls at once, until clean results tell the usual latency",
+        "ramp": "more and more calls at once while there is no sign of delay",
+        "drain": "fewer calls at once than are out, until the queue is gone",
+        "cruise": "as many calls at once as keep a short queue",
+        "probe": "fewer calls at once for a moment, to learn the latency without a queue",
+        "shed": "fresh alone is too much: few fresh calls at once, and hardly any backlog",
+    }
+)
+"""What a governor does in each state, and with that why it holds a backlog back: the breaker's two
+states that are not closed, then the release's modes, in their order."""
 _WAITS_FOR = {
     Mode.TRICKLE: "clean results, a few calls at once",
     Mode.RAMP: "the first sign of delay, or the end of the backlog",
@@ -60,6 +76,11 @@ class View(NamedTuple):
     """Infinite without a budget."""
     learnt: Mapping[str, Any]
     """The law's own numbers, by the names of its state."""
+
+    @property
+    def state(self) -> str:
+        """`open` or `half_open` while the breaker is, else the release's mode: of `MEANINGS`."""
+        return (self.mode if self.phase is Phase.CLOSED else self.phase).name.lower()
 
 
 def view(state: Governor, *, now: float) -> View:

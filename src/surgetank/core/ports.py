@@ -65,7 +65,16 @@ class Permits(Protocol):
     def ask(
         self, dependencies: Sequence[Dependency], *, lane: Lane, retry: bool = False
     ) -> tuple[Permit, ...] | Refusal:
-        """Ask to call all of `dependencies`: one permit each, in order, or none and why not."""
+        """Ask to call all of `dependencies`: one permit each, in order, or none and why not.
+
+        Args:
+            dependencies: One that stands k times weighs k: the caller is to make k calls there.
+                Its one permit is for the first of them, and the pace of the backlog advances by
+                all; the others are asked for in the fresh lane as their turn comes. A weight never
+                decides whether leave is given, and in the fresh lane means nothing.
+            lane: Who waits.
+            retry: Whether this call was made before and failed.
+        """
         ...
 
     def report(self, permit: Permit, outcome: Outcome) -> None:
@@ -73,5 +82,8 @@ class Permits(Protocol):
         ...
 
     def give_back(self, permit: Permit) -> None:
-        """Return a permit whose call was never made, instead of `report`: nothing is learnt."""
+        """Return a permit whose call was never made, instead of `report`: nothing is learnt.
+
+        The pace of its whole weight is returned.
+        """
         ...

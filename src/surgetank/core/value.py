@@ -56,6 +56,8 @@ class Permit(NamedTuple):
     epoch: int
     """The breaker's epoch when it was given: reports of past epochs change nothing."""
     asked_at: float
+    weight: int = 1
+    """Calls that it was paced as, the first of which it is leave to make; 1 or more."""
 
 
 class Refusal(NamedTuple):

@@ -102,11 +102,6 @@ def test_fresh_is_free_again_once_none_was_shed(make_interval: Make) -> None:
     assert (state.rate_per_s, state.fresh_in_flight_max) == (2.0, math.inf)
 
 
-def test_a_long_interval_forgets_as_one_of_a_minute(make_interval: Make) -> None:
-    state = LAW.step(begun(make_interval), make_interval(601.0, span_s=600.0, mean_s=0.2))
-    assert state.base_s == pytest.approx(0.1 * 1.006)
-
-
 def test_an_opening_leads_back_to_the_first_rate(make_interval: Make) -> None:
     state = LAW.step(begun(make_interval), make_interval(60.0))
     opened = LAW.opened(state, now=61.0)

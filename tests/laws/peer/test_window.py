@@ -4,11 +4,21 @@ from collections.abc import Callable
 
 import pytest
 
-from surgetank.control.evidence import Interval
-from surgetank.control.peer.window import TURNED_AWAY_S, average_s, log10_step
+from surgetank.control.evidence import EvidencePolicy, Interval
+from surgetank.control.peer.window import (
+    TURNED_AWAY_S,
+    average_s,
+    log10_step,
+    window_evidence,
+)
 
 SAMPLES_S = (5000.0, 500.0, 10.0)
 Make = Callable[..., Interval]
+
+
+def test_a_window_holds_ten_samples_and_lasts_a_second_or_half_a_minute_without_them() -> None:
+    expected = EvidencePolicy(samples_min=10, interval_s_min=1.0, interval_s_max=30.0)
+    assert window_evidence() == expected
 
 
 def test_averages_samples(make_interval: Make) -> None:

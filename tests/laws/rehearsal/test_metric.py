@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from surgetank.control.view import MEANINGS
 from surgetank.rehearsal.scenario.metric import METRICS, Key
 from surgetank.rehearsal.scenario.reader import load
 from surgetank.rehearsal.scenario.schema import ANONYMOUS, Expectation, Readers, Scenario
@@ -17,6 +18,7 @@ GOOD: dict[Key, list[dict[str, str]]] = {
     Key.POOL: [{"of": name} for name in FULL.pools()],
     Key.READERS: [{"of": one.name} for one in FULL.fleet if isinstance(one, Readers)],
     Key.WAY: [{"of": way} for way in ("sas", "identity", "private_endpoint", ANONYMOUS)],
+    Key.MODE: [{"of": mode} for mode in MEANINGS],
     Key.MILESTONE: [{"of": one.name} for one in FULL.published],
     Key.INSTANT: [],
 }

@@ -14,9 +14,11 @@ from surgetank.rehearsal.drain.bench import (
     given_cases,
     random_cases,
     require_extra,
+    slowest,
     tasks,
 )
 from surgetank.rehearsal.drain.generator import SEED_MAX, random_world
+from surgetank.rehearsal.drain.summary import Run, build
 from surgetank.rehearsal.drain.world import World
 from surgetank.rehearsal.processes import JOBS_MAX
 
@@ -62,6 +64,21 @@ def test_every_law_is_played_in_every_world_with_every_seed_law_by_law(world: Ma
     each = [("a", 1), ("a", 3), ("b", 1), ("b", 3)]
     assert found == [(law, *rest) for law in ("pi", "sre+breaker") for rest in each]
     assert {one.requests_max for one in tasks(["pi"], cases)} == {9}
+
+
+def test_the_slowest_run_is_of_the_law_that_was_asked_for_first(
+    world: Make, run: Callable[..., Run]
+) -> None:
+    cases = given_cases({"a": world(), "b": world()}, seed=1, seeds=2, requests_max=9)
+    took_s = {("aimd", "b", 3): 130.0, ("pi", "a", 1): 200.0}
+    runs = [
+        run(law=law, world=name, seed=seed, drained_s=took_s.get((law, name, seed), 110.0))
+        for law in ("aimd", "pi")
+        for name in ("a", "b")
+        for seed in (1, 3)
+    ]
+    found = slowest(build(cases, runs), cases)
+    assert (found.law, found.name, found.seed) == ("aimd", "b", 3)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

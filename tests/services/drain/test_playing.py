@@ -66,8 +66,9 @@ def test_a_run_ends_when_its_calls_are_spent(world: Make) -> None:
     assert 1_000 <= run.requests <= 1_500
 
 
-def test_a_timeline_has_a_line_for_each_second_and_names_of_modes(world: Make) -> None:
-    timeline = play_timeline(task(world()))
+@pytest.mark.parametrize("law", ["surgetank", "surgetank-double+breaker"])
+def test_a_timeline_has_a_line_for_each_second_and_names_of_modes(world: Make, law: str) -> None:
+    timeline = play_timeline(task(world(), law=law))
     drained_s = timeline.run.drained_s or 0.0
     assert drained_s <= len(timeline.seconds) <= drained_s + 30
     assert sum(one.backlog_ok for one in timeline.seconds) == pytest.approx(7_000, abs=100)
@@ -123,6 +124,34 @@ def test_the_command_gives_programs_json_alone(capsys: pytest.CaptureFixture[str
     found = json.loads(capsys.readouterr().out)
     assert list(found["worlds"]) == ["random-7"]
     assert found["laws"]["surgetank"]["worlds"]["random-7"]["ratio"] == 4
+
+
+def test_another_setting_of_ours_is_another_run(world: Make) -> None:
+    changed = play_task(task(world(), law="surgetank-double"))
+    assert changed.drained_s != play_task(task(world())).drained_s
+
+
+def test_ours_with_one_part_changed_is_played_when_it_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["--random", "1", "--seed", "7", "--laws", "surgetank-double+breaker", "--jobs", "1"]
+    assert main(["bench", "drain", *words, "--requests-max", "2000", "--json", "-"]) == 0
+    assert list(json.loads(capsys.readouterr().out)["laws"]) == ["surgetank-double+breaker"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("surgetank-no-prob", "did you mean 'surgetank-no-probe'?"),
+        ("zzz", "there are surgetank, "),
+        ("zzz", ", surgetank-no-probe, "),
+    ],
+)
+def test_a_change_of_ours_that_is_not_there_is_bad_input(
+    capsys: pytest.CaptureFixture[str], name: str, said: str
+) -> None:
+    assert main(["bench", "drain", "--laws", name]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_law_that_is_not_there_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,8 +10,10 @@ from itertools import pairwise
 
 import pytest
 
+from surgetank.control.view import MEANINGS
 from surgetank.rehearsal.drill.ledger import Fate, Wanted
 from surgetank.rehearsal.drill.play import Run, play
+from surgetank.rehearsal.drill.series import EVERY_S
 from surgetank.rehearsal.scenario.metric import METRICS, Key
 from surgetank.rehearsal.scenario.reader import load
 from surgetank.rehearsal.scenario.schema import (
@@ -70,6 +72,7 @@ def keys_of(kind: Key) -> set[str]:
         Key.POOL: set(SHORT.pools()),
         Key.READERS: {fleet.name for fleet in SHORT.fleet if isinstance(fleet, Readers)},
         Key.WAY: {*Reads.model_fields, ANONYMOUS},
+        Key.MODE: set(MEANINGS),
         Key.MILESTONE: {milestone.name for milestone in SHORT.published},
         Key.INSTANT: {f"2026-02-02T18:{minute}:00Z" for minute in range(10, MINUTES + 1, 10)},
     }[kind]
@@ -210,6 +213,17 @@ def test_governors_are_told_of_only_where_there_are_some(runs: dict[str, Run]) -
     assert runs["nobody"].series.governors == {}
     modes = runs[GOVERNED].series.governors["artifacts@eastus"].mode
     assert "open" in modes
+
+
+def test_time_in_modes_is_that_of_all_governors(governed: Run) -> None:
+    by_mode = governed.metrics["governor_mode_s"]
+    assert isinstance(by_mode, dict)
+    rows = [len(one.mode) for one in governed.series.governors.values()]
+    assert sum(by_mode.values()) == EVERY_S * sum(rows) > 0
+
+
+def test_without_governors_no_time_is_spent_in_modes(runs: dict[str, Run]) -> None:
+    assert runs["nobody"].metrics["governor_mode_s"] == {}
 
 
 def test_yours_is_the_same_work_in_every_variant(runs: dict[str, Run]) -> None:

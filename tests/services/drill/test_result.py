@@ -10,7 +10,7 @@ from surgetank.rehearsal.drill.metrics import Metrics, Outages, milestone_at
 from surgetank.rehearsal.drill.outage import Outage
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.result import build_result, instant, summarise
-from surgetank.rehearsal.drill.series import Series
+from surgetank.rehearsal.drill.series import GovernorSeries, Series
 from surgetank.rehearsal.drill.verdict import judge
 from surgetank.rehearsal.quantile import quantile
 from surgetank.rehearsal.scenario.reader import load
@@ -27,6 +27,28 @@ def scenario(*expect: Expectation) -> Scenario:
 def outcome(seed: int, metrics: Metrics, *, variant: str = "nobody", starts: float = 60.0) -> Run:
     found = Outages([], {"eastus": [Outage(START + starts, START + 999.0, is_over=True)]})
     return Run(variant, seed, f"hash-{seed}", metrics, found, [], Series())
+
+
+def test_what_governors_did_is_told_where_it_changes() -> None:
+    series = Series(at=[START + 60.0 * minute for minute in range(1, 6)])
+    modes, waits_for = ["shed", "ramp", "ramp", "ramp"], ["fresh", "delay", "delay", "a backlog"]
+    series.governors["identity@eastus"] = GovernorSeries(
+        first_row=1, mode=modes, rate_per_s=[1.0] * 4, waits_for=waits_for
+    )
+    run = outcome(1, {})._replace(series=series)
+    found = build_result(scenario(), [run])["variants"]["nobody"]["seeds"]["1"]["governors"]
+    assert found == {
+        "identity@eastus": [
+            {"at": "2026-02-02T18:02:00Z", "mode": "shed", "waits_for": "fresh"},
+            {"at": "2026-02-02T18:03:00Z", "mode": "ramp", "waits_for": "delay"},
+            {"at": "2026-02-02T18:05:00Z", "mode": "ramp", "waits_for": "a backlog"},
+        ]
+    }
+
+
+def test_a_run_without_governors_says_nothing_of_any() -> None:
+    seeds = build_result(scenario(), [outcome(1, {})])["variants"]["nobody"]["seeds"]
+    assert seeds["1"].keys() == {"trace_hash", "metrics"}
 
 
 def expectation(metric: str, **bounds: object) -> Expectation:

@@ -1,8 +1,8 @@
 """Operations in virtual time: a store in memory, calls that end as told, permits that refuse."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -12,6 +12,7 @@ import pytest
 
 from surgetank.core.errors import DependencyError
 from surgetank.core.operation import NewOperation, OperationId, OperationState, Step
+from surgetank.core.ports import Permits
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
 from surgetank.runtime.simulation.blocking import InlineBlocking
 from surgetank.runtime.simulation.clock import VirtualClock
@@ -57,7 +58,7 @@ class ScriptedPermits:
             reason, until = self.refusals.get((dependency, lane), ("", 0.0))
             if now < until:
                 return Refusal(dependency, reason, until)
-        given = tuple(Permit(dependency, lane, 0, now) for dependency in dependencies)
+        given = tuple(Permit(each, lane, 0, now, weight) for each, weight in _weights(dependencies))
         self.out.extend(given)
         return given
 
@@ -72,6 +73,11 @@ class ScriptedPermits:
         found = [each for each in self.out if each[:3] == permit[:3]]
         assert found, f"returned twice, or never given: {permit}"
         self.out.remove(found[0])
+
+
+def _weights(dependencies: Sequence[Dependency]) -> Iterable[tuple[Dependency, int]]:
+    """Each once, with how often it stands."""
+    return Counter(dependencies).items()
 
 
 @dataclass
@@ -175,12 +181,13 @@ class World:
         *,
         behind_s: float = 0.0,
         watch: Callable[[Record], None] | None = None,
+        permits: Permits | None = None,
     ) -> Operations:
-        """Start a worker on the store, perhaps with a clock that is behind."""
+        """Start a worker on the store, perhaps with a clock that is behind or other permits."""
         self.store = FlakyStore(self.store.inner, self.clock)
         service = Operations(
             store=self.store,
-            permits=self.permits,
+            permits=permits or self.permits,
             actions={"do": self.do, **self.actions},
             clock=ClockBehind(self.clock, behind_s) if behind_s else self.clock,
             chance=Random(1),

@@ -53,7 +53,7 @@ def test_a_second_call_on_one_dependency_does_not_queue_again(
         )
         await world.ended((await world.worker().submit(new)).id)
         assert [(asked, lane) for asked, lane, _ in world.permits.asked] == [
-            (("vm@eastus",), Lane.BACKLOG),
+            (("vm@eastus", "vm@eastus"), Lane.BACKLOG),
             (("vm@eastus",), Lane.FRESH),
         ]
 

@@ -6,8 +6,8 @@ from random import Random
 import pytest
 
 from surgetank.control.breaker import BreakerPolicy, Phase
-from surgetank.control.governor import GovernorPolicy
-from surgetank.core.errors import QueueFullError
+from surgetank.control.governor import WEIGHT_MAX, GovernorPolicy
+from surgetank.core.errors import InvalidInputError, QueueFullError
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
 from surgetank.safeguards.operations.permits import GovernedPermits, OpenPermits
 
@@ -70,8 +70,24 @@ def test_a_permit_is_given_for_each_dependency_in_order() -> None:
     assert [permit.dependency for permit in answer] == [VM, DISK]
 
 
-def test_one_dependency_twice_is_asked_twice() -> None:
-    assert len(take_all(governed(Clock()), VM, VM)) == 2
+@pytest.mark.parametrize("permits", [governed(Clock()), OpenPermits(clock=Clock())])
+def test_a_dependency_that_stands_twice_gets_one_permit(
+    permits: GovernedPermits | OpenPermits,
+) -> None:
+    answer = take_all(permits, VM, DISK, VM, lane=Lane.BACKLOG)
+    assert [permit.dependency for permit in answer] == [VM, DISK]
+
+
+def test_a_dependency_weighs_as_often_as_it_stands() -> None:
+    answer = take_all(governed(Clock()), VM, DISK, VM, lane=Lane.BACKLOG)
+    assert [permit.weight for permit in answer] == [2, 1]
+
+
+def test_the_heaviest_permit_is_given_and_nothing_heavier() -> None:
+    permits = governed(Clock())
+    with pytest.raises(InvalidInputError, match="100 calls at once, not 101"):
+        permits.ask((VM,) * (WEIGHT_MAX + 1), lane=Lane.BACKLOG)
+    assert take(permits, *(VM,) * WEIGHT_MAX, lane=Lane.BACKLOG).weight == WEIGHT_MAX
 
 
 def test_a_permit_given_back_frees_its_slot_and_its_pace() -> None:

@@ -15,6 +15,7 @@ from surgetank.app.cli.place import STDOUT, check_writable, json_path, put_json,
 from surgetank.app.cli.status import ExitStatus
 from surgetank.core.errors import InvalidInputError
 from surgetank.rehearsal.drain import bench, plot, terminal
+from surgetank.rehearsal.drain.ablation import ABLATED, OURS
 from surgetank.rehearsal.drain.document import Document, published
 from surgetank.rehearsal.drain.generator import SEED_MAX
 from surgetank.rehearsal.drain.reader import read, shipped
@@ -52,7 +53,12 @@ SeedOption = Annotated[
 ]
 LawsOption = Annotated[
     str | None,
-    typer.Option("--laws", metavar="A,B", help="Laws to play; all, bare and wrapped, if unsaid."),
+    typer.Option(
+        "--laws",
+        metavar="A,B",
+        help="Laws to play; all, bare and wrapped, if unsaid. Only if said, ours with one part "
+        f"changed: {OURS}- and {', '.join(one.name for one in ABLATED.values())}.",
+    ),
 ]
 SeedsOption = Annotated[
     int | None,
@@ -164,9 +170,10 @@ def _cases(
 
 
 def _laws(text: str | None) -> list[str]:
-    known = bench.law_names()
+    usual = bench.law_names()
     if text is None:
-        return known
+        return usual
+    known = [*usual, *bench.ablated_names()]
     chosen = list(dict.fromkeys(name.strip() for name in text.split(",")))
     for name in chosen:
         if name not in known:
@@ -190,7 +197,4 @@ def _play(laws: Sequence[str], cases: Sequence[Case], *, jobs: int) -> Document:
 
 def _draw(path: Path, found: Document, cases: Sequence[Case]) -> None:
     """Draw all ratios, and second by second the slowest run of the law asked for first."""
-    law, result = next(iter(found.laws.items()))
-    runs = bench.tasks([law], cases)
-    slowest = max(runs, key=lambda run: result.worlds[run.name].seeds[str(run.seed)].ratio)
-    write(path, plot.render(found, bench.play_timeline(slowest)))
+    write(path, plot.render(found, bench.play_timeline(bench.slowest(found, cases))))

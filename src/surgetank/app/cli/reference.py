@@ -49,6 +49,7 @@ _KEYS: Mapping[Key, str] = MappingProxyType(
         Key.POOL: "`of`: a fleet of node pools or runner pools",
         Key.READERS: "`of`: a fleet of token readers",
         Key.WAY: "`of`: a way of reading, as `anonymous` or a key of [Reads](#reads)",
+        Key.MODE: "`of`: what a governor does, as `ramp`",
         Key.MILESTONE: "`of`: the name of a published milestone",
     }
 )

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from surgetank.control.evidence import EvidencePolicy, Interval
-from surgetank.control.peer.bound import ONLY_MODE, UNPACED_PER_S
-from surgetank.control.peer.window import SAMPLES_MIN, WAIT_S_MAX, WINDOW_S, average_s
+from surgetank.control.peer.bound import ONLY_MODE, UNPACED_PER_S, limited
+from surgetank.control.peer.window import average_s, window_evidence
 from surgetank.core.errors import InvalidInputError
 
 
@@ -62,11 +62,7 @@ class Aimd:
     """Average latency of a window that counts as a drop, in seconds; above 0."""
     is_fresh_limited: bool = True
     """Whether fresh calls are refused once they fill the limit alone, as the original refuses."""
-    evidence: EvidencePolicy = field(
-        default_factory=lambda: EvidencePolicy(
-            samples_min=SAMPLES_MIN, interval_s_min=WINDOW_S, interval_s_max=WAIT_S_MAX
-        )
-    )
+    evidence: EvidencePolicy = field(default_factory=window_evidence)
     """How often the law looks: the original's windows."""
 
     def __post_init__(self) -> None:
@@ -106,7 +102,8 @@ class Aimd:
 
 def start(p: Parameters, *, now: float) -> State:  # noqa: ARG001 - every law's signature
     """See `Law`."""
-    return _limited(State(ONLY_MODE, UNPACED_PER_S, 1.0, math.inf, math.inf), p, p.limit_start)
+    first = State(ONLY_MODE, UNPACED_PER_S, 1.0, math.inf, math.inf)
+    return limited(first, p.limit_start, is_fresh_limited=p.is_fresh_limited)
 
 
 def step(state: State, interval: Interval, p: Parameters) -> State:
@@ -116,7 +113,8 @@ def step(state: State, interval: Interval, p: Parameters) -> State:
         limit = float(math.floor(limit * p.backoff_ratio))
     elif 2.0 * interval.in_flight_peak >= limit:
         limit = limit + 1.0
-    return _limited(state, p, min(p.limit_max, max(p.limit_min, limit)))
+    limit = min(p.limit_max, max(p.limit_min, limit))
+    return limited(state, limit, is_fresh_limited=p.is_fresh_limited)
 
 
 def opened(state: State, p: Parameters, *, now: float) -> State:  # noqa: ARG001 - every law's signature
@@ -127,8 +125,3 @@ def opened(state: State, p: Parameters, *, now: float) -> State:  # noqa: ARG001
 def closed(state: State, p: Parameters, *, probes: int, now: float) -> State:  # noqa: ARG001 - every law's signature
     """See `Law`."""
     return state
-
-
-def _limited(state: State, p: Parameters, limit: float) -> State:
-    fresh = limit if p.is_fresh_limited == 1 else math.inf
-    return state._replace(in_flight_max=limit, fresh_in_flight_max=fresh)

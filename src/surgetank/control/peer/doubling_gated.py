@@ -20,11 +20,11 @@ from typing import NamedTuple
 
 from surgetank.control.evidence import EvidencePolicy, Interval
 from surgetank.control.peer.bound import ONLY_MODE, UNLIMITED, UNPACED_PER_S
-from surgetank.control.peer.healthy import delivered, error_ratio, healthy, reference
+from surgetank.control.peer.healthy import best_s, delivered, error_ratio, healthy, reference
 from surgetank.core.errors import InvalidInputError
 
 BASE_GROWTH_PER_S = 0.0001
-"""The best latency is forgotten by that share per second, so that a slower service can be well."""
+"""The best latency is forgotten by that share per second."""
 FRESH_MIN = 1.0
 """Fresh calls at once that are never shed: without any there is nothing to learn."""
 
@@ -154,7 +154,9 @@ def step(state: State, interval: Interval, p: Parameters) -> State:
         return _cut(seen._replace(healthy_at=interval.ended_at), interval, p)
     seen = seen._replace(
         healthy_per_s=healthy(state.healthy_per_s, seen.delivered_per_s, interval),
-        base_s=_base_s(state, interval),
+        base_s=best_s(
+            state.base_s, interval.latency_mean_s, interval, growth_per_s=BASE_GROWTH_PER_S
+        ),
     )
     if interval.ended_at - seen.healthy_at < p.double_s:
         return seen
@@ -205,15 +207,6 @@ def _raise(state: State, interval: Interval) -> State:
 def _is_slow(state: State, interval: Interval, p: Parameters) -> bool:
     is_known = state.base_s > 0.0 and interval.latency_count > 0
     return is_known and interval.latency_mean_s > p.slow_multiple * state.base_s
-
-
-def _base_s(state: State, interval: Interval) -> float:
-    if interval.latency_count == 0:
-        return state.base_s
-    if state.base_s == 0.0:
-        return interval.latency_mean_s
-    grown = state.base_s * (1.0 + BASE_GROWTH_PER_S * min(60.0, interval.span_s))
-    return min(grown, interval.latency_mean_s)
 
 
 def _reference(state: State, p: Parameters) -> float:

@@ -25,7 +25,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from surgetank.control.evidence import EvidencePolicy, Interval
-from surgetank.control.peer.bound import ONLY_MODE, UNPACED_PER_S
+from surgetank.control.peer.bound import ONLY_MODE, UNPACED_PER_S, limited
 from surgetank.control.peer.window import log10_step
 from surgetank.core.errors import InvalidInputError
 
@@ -166,7 +166,7 @@ def start(p: Parameters, *, now: float) -> State:  # noqa: ARG001 - every law's 
         1.0,
         math.inf,
         math.inf,
-        limit=1.0,
+        limit=p.limit_start,
         windows=0,
         highs_s=NO_HIGHS,
         recent_s=0.0,
@@ -176,7 +176,7 @@ def start(p: Parameters, *, now: float) -> State:  # noqa: ARG001 - every law's 
         peaks=NO_WINDOWS,
         latencies_s=NO_WINDOWS,
     )
-    return _limited(first, p, p.limit_start)
+    return limited(first, p.limit_start, is_fresh_limited=p.is_fresh_limited)
 
 
 def step(state: State, interval: Interval, p: Parameters) -> State:
@@ -196,7 +196,8 @@ def step(state: State, interval: Interval, p: Parameters) -> State:
     most = p.limit_multiple * interval.in_flight_peak
     if limit > most:
         limit = state.limit - one if state.limit > most else most
-    return _limited(seen, p, max(p.limit_min, min(p.limit_max, limit)))
+    limit = max(p.limit_min, min(p.limit_max, limit))
+    return limited(seen._replace(limit=limit), limit, is_fresh_limited=p.is_fresh_limited)
 
 
 def opened(state: State, p: Parameters, *, now: float) -> State:  # noqa: ARG001 - every law's signature
@@ -306,9 +307,3 @@ def correlation(state: State, kind: int) -> float:
         apart = _value(state, i, Kind.CONCURRENCY.value) - x_mean
         total += apart * (_value(state, i, kind) - y_mean)
     return total / state.windows / (x_spread * x_mean * y_spread * y_mean)
-
-
-def _limited(state: State, p: Parameters, limit: float) -> State:
-    allowed = float(math.floor(limit))
-    fresh = allowed if p.is_fresh_limited == 1 else math.inf
-    return state._replace(limit=limit, in_flight_max=allowed, fresh_in_flight_max=fresh)

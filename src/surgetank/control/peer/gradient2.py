@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from surgetank.control.evidence import EvidencePolicy, Interval
-from surgetank.control.peer.bound import ONLY_MODE, UNPACED_PER_S
-from surgetank.control.peer.window import SAMPLES_MIN, WAIT_S_MAX, WINDOW_S, average_s
+from surgetank.control.peer.bound import ONLY_MODE, UNPACED_PER_S, limited
+from surgetank.control.peer.window import average_s, window_evidence
 from surgetank.core.errors import InvalidInputError
 
 WARMUP_WINDOWS = 10
@@ -87,11 +87,7 @@ class Gradient2:
     """How far latency may rise above its long-term average unpunished; at least 1."""
     is_fresh_limited: bool = True
     """Whether fresh calls are refused once they fill the limit alone, as the original refuses."""
-    evidence: EvidencePolicy = field(
-        default_factory=lambda: EvidencePolicy(
-            samples_min=SAMPLES_MIN, interval_s_min=WINDOW_S, interval_s_max=WAIT_S_MAX
-        )
-    )
+    evidence: EvidencePolicy = field(default_factory=window_evidence)
     """How often the law looks: the original's windows."""
 
     def __post_init__(self) -> None:
@@ -133,8 +129,9 @@ class Gradient2:
 
 def start(p: Parameters, *, now: float) -> State:  # noqa: ARG001 - every law's signature
     """See `Law`."""
-    first = State(ONLY_MODE, UNPACED_PER_S, 1.0, math.inf, math.inf, 1.0, 0.0, 0.0, 0)
-    return _limited(first, p, p.limit_start)
+    limit = p.limit_start
+    first = State(ONLY_MODE, UNPACED_PER_S, 1.0, math.inf, math.inf, limit, 0.0, 0.0, 0)
+    return limited(first, limit, is_fresh_limited=p.is_fresh_limited)
 
 
 def step(state: State, interval: Interval, p: Parameters) -> State:
@@ -151,7 +148,8 @@ def step(state: State, interval: Interval, p: Parameters) -> State:
     gradient = max(GRADIENT_MIN, min(1.0, p.tolerance * long_s / latency_s))
     wanted = seen.limit * gradient + p.queue
     limit = seen.limit * (1.0 - p.smoothing) + wanted * p.smoothing
-    return _limited(seen, p, max(p.limit_min, min(p.limit_max, limit)))
+    limit = max(p.limit_min, min(p.limit_max, limit))
+    return limited(seen._replace(limit=limit), limit, is_fresh_limited=p.is_fresh_limited)
 
 
 def opened(state: State, p: Parameters, *, now: float) -> State:  # noqa: ARG001 - every law's signature
@@ -171,9 +169,3 @@ def _averaged(state: State, p: Parameters, latency_s: float) -> State:
         return state._replace(windows=windows, warmup_s=total_s, long_s=total_s / windows)
     weight = 2.0 / (p.long_windows + 1.0)
     return state._replace(long_s=state.long_s * (1.0 - weight) + latency_s * weight)
-
-
-def _limited(state: State, p: Parameters, limit: float) -> State:
-    allowed = float(math.floor(limit))
-    fresh = allowed if p.is_fresh_limited == 1 else math.inf
-    return state._replace(limit=limit, in_flight_max=allowed, fresh_in_flight_max=fresh)

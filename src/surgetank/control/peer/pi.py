@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from surgetank.control.evidence import EvidencePolicy, Interval
 from surgetank.control.peer.bound import ONLY_MODE, UNLIMITED, UNPACED_PER_S
-from surgetank.control.peer.healthy import error_ratio
+from surgetank.control.peer.healthy import best_s, error_ratio
 from surgetank.core.errors import InvalidInputError
 
 EXCESS_MAX = 4.0
@@ -153,9 +153,6 @@ def _excess(state: State, interval: Interval, p: Parameters) -> float:
 
 
 def _base_s(state: State, interval: Interval) -> float:
-    low_s = interval.latency_low_s
-    if interval.latency_count == 0 or low_s <= 0.0:
-        return state.base_s
-    if state.base_s == 0.0:
-        return low_s
-    return min(low_s, state.base_s * (1.0 + BASE_GROWTH_PER_S * min(60.0, interval.span_s)))
+    if interval.latency_low_s <= 0.0:
+        return state.base_s  # Delay is counted in multiples of it.
+    return best_s(state.base_s, interval.latency_low_s, interval, growth_per_s=BASE_GROWTH_PER_S)

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from surgetank.control.evidence import EvidencePolicy, Interval
-from surgetank.control.peer.bound import ONLY_MODE, UNPACED_PER_S
-from surgetank.control.peer.window import SAMPLES_MIN, WAIT_S_MAX, WINDOW_S, average_s, log10_step
+from surgetank.control.peer.bound import ONLY_MODE, UNPACED_PER_S, limited
+from surgetank.control.peer.window import average_s, log10_step, window_evidence
 from surgetank.core.errors import InvalidInputError
 
 PROBE_MULTIPLE = 30.0
@@ -78,11 +78,7 @@ class Vegas:
     """Share of a change that is made at once; above 0, at most 1."""
     is_fresh_limited: bool = True
     """Whether fresh calls are refused once they fill the limit alone, as the original refuses."""
-    evidence: EvidencePolicy = field(
-        default_factory=lambda: EvidencePolicy(
-            samples_min=SAMPLES_MIN, interval_s_min=WINDOW_S, interval_s_max=WAIT_S_MAX
-        )
-    )
+    evidence: EvidencePolicy = field(default_factory=window_evidence)
     """How often the law looks: the original's windows."""
 
     def __post_init__(self) -> None:
@@ -122,8 +118,9 @@ class Vegas:
 
 def start(p: Parameters, *, now: float) -> State:  # noqa: ARG001 - every law's signature
     """See `Law`."""
-    first = State(ONLY_MODE, UNPACED_PER_S, 1.0, math.inf, math.inf, 1.0, 0.0, 0)
-    return _limited(first, p, p.limit_start)
+    limit = p.limit_start
+    first = State(ONLY_MODE, UNPACED_PER_S, 1.0, math.inf, math.inf, limit, 0.0, 0)
+    return limited(first, limit, is_fresh_limited=p.is_fresh_limited)
 
 
 def step(state: State, interval: Interval, p: Parameters) -> State:
@@ -137,8 +134,9 @@ def step(state: State, interval: Interval, p: Parameters) -> State:
     if state.least_s == 0.0 or latency_s < state.least_s:
         return state._replace(least_s=latency_s)
     change = _change(state, interval, p, queue=_queue(state, latency_s))
-    limit = max(1.0, min(p.limit_max, state.limit + change))
-    return _limited(state, p, state.limit + p.smoothing * (limit - state.limit))
+    wanted = max(1.0, min(p.limit_max, state.limit + change))
+    limit = state.limit + p.smoothing * (wanted - state.limit)
+    return limited(state._replace(limit=limit), limit, is_fresh_limited=p.is_fresh_limited)
 
 
 def opened(state: State, p: Parameters, *, now: float) -> State:  # noqa: ARG001 - every law's signature
@@ -168,9 +166,3 @@ def _change(state: State, interval: Interval, p: Parameters, *, queue: float) ->
     if queue > p.beta_steps * one:
         return -one
     return 0.0
-
-
-def _limited(state: State, p: Parameters, limit: float) -> State:
-    allowed = float(math.floor(limit))
-    fresh = allowed if p.is_fresh_limited == 1 else math.inf
-    return state._replace(limit=limit, in_flight_max=allowed, fresh_in_flight_max=fresh)

@@ -16,7 +16,7 @@ from time-outs.
 
 import math
 
-from surgetank.control.evidence import Interval
+from surgetank.control.evidence import EvidencePolicy, Interval
 
 SAMPLES_MIN = 10
 """Samples of a window."""
@@ -26,6 +26,13 @@ WAIT_S_MAX = 30.0
 """A window with fewer samples is used after that many seconds; ours."""
 TURNED_AWAY_S = 0.005
 """Time that a throttled call is taken to have lasted, in seconds; ours."""
+
+
+def window_evidence() -> EvidencePolicy:
+    """How often a law looks whose original has these windows."""
+    return EvidencePolicy(
+        samples_min=SAMPLES_MIN, interval_s_min=WINDOW_S, interval_s_max=WAIT_S_MAX
+    )
 
 
 def average_s(interval: Interval, timeout_s: float) -> float:

@@ -8,17 +8,20 @@ from typing import Any, NamedTuple, cast
 
 from numba import njit
 
+from surgetank.control.breaker import Phase
+from surgetank.control.budget import BudgetPolicy
+from surgetank.control.evidence import LATENCIES_LIMIT
+
 compiled = cast("Any", njit)(_nrt=False, forceinline=True)
 """Compiles a function of the world into its caller, without counting references: a tick took 3.1 us,
 and takes 0.2. The counts of some fifty arrays are not needed, as no function makes one; and to hand
 those arrays from function to function took as long as all that is done with them."""
-LATENCIES_MAX = 32
-"""Latencies kept in an interval, as in `control.evidence`."""
+LATENCIES_MAX = LATENCIES_LIMIT
+"""Latencies kept in an interval."""
 FRESH, BACKLOG, UNSEEN = 0, 1, 2
 WAITING, DONE, LEFT = 0, 1, 2
-CLOSED, OPEN, HALF_OPEN = 0, 1, 2
-FRESH_RETRIES = 2
-"""Retries of a fresh call; see `world.RETRIES_MAX`."""
+CLOSED, OPEN, HALF_OPEN = Phase.CLOSED.value, Phase.OPEN.value, Phase.HALF_OPEN.value
+"""Numbers: a member of an enumeration does not compile to one."""
 OVERLOAD_WAIT, OVERLOAD_SPEED, OVERLOAD_ALIVE = 0.25, 0.95, 0.99
 """A second counts as overloaded above that share of the time-out, or below those shares of the
 capacity and of the nodes."""
@@ -26,7 +29,8 @@ TRIES_MAX = 8
 """Tries after which a client's own backoff grows no more."""
 ARRIVALS_MAX = 100_000
 """Calls of one tick; those of a stampede beyond it come a tick later."""
-BUDGET, BUDGET_SHARE = 10.0, 0.1
+_BUDGET = BudgetPolicy()
+BUDGET, BUDGET_SHARE = _BUDGET.tokens_max, _BUDGET.ratio
 """Tokens of a retry budget, and what a good answer adds."""
 BURST_S = 0.1
 """Unused pace that may be caught up, as in `control.governor`."""

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from surgetank.control.signal import Mode
 from surgetank.core.errors import InvalidInputError
-from surgetank.rehearsal.drain.document import RATIO_MAX
+from surgetank.rehearsal.drain.ablation import ABLATED, OURS
+from surgetank.rehearsal.drain.document import RATIO_MAX, Document
 from surgetank.rehearsal.drain.generator import SEED_MAX, random_world
 from surgetank.rehearsal.drain.summary import Case, Run
 from surgetank.rehearsal.drain.world import World, optimum_s
@@ -36,9 +37,6 @@ SEED_STEP = 2
 """From one seed to the next, so that those of a bench are all odd, or all even."""
 WRAPPED = "+breaker"
 """Ends the name of a law that is played with our breaker wrapped round it."""
-
-OURS = "surgetank"
-"""The law whose modes have names."""
 
 T = TypeVar("T")
 
@@ -102,6 +100,11 @@ def law_names() -> list[str]:
     return [name + end for name in NAMES for end in ("", WRAPPED)]
 
 
+def ablated_names() -> list[str]:
+    """Every change of our law that can be played when asked for, bare and wrapped."""
+    return [name + end for name in ABLATED for end in ("", WRAPPED)]
+
+
 def given_cases(
     worlds: dict[str, World], *, seed: int, seeds: int, requests_max: int | None
 ) -> list[Case]:
@@ -147,6 +150,14 @@ def tasks(laws: Sequence[str], cases: Sequence[Case]) -> list[Task]:
     ]
 
 
+def slowest(found: Document, cases: Sequence[Case]) -> Task:
+    """Say which run of the law that was asked for first took the longest, over its optimum."""
+    law, result = next(iter(found.laws.items()))
+    return max(
+        tasks([law], cases), key=lambda run: result.worlds[run.name].seeds[str(run.seed)].ratio
+    )
+
+
 def play_task(task: Task) -> Run:
     """Play one run; needs the extra."""
     return _run(task, _play(task))
@@ -156,7 +167,7 @@ def play_timeline(task: Task) -> Timeline:
     """Play one run, and keep what happened second by second; needs the extra."""
     played = _play(task)
     seconds = [Second(*row) for row in played.seconds.tolist()]
-    is_ours = task.law.removesuffix(WRAPPED) == OURS
+    is_ours = task.law.removesuffix(WRAPPED) in (OURS, *ABLATED)
     modes = {mode.value: mode.name.lower() for mode in Mode} if is_ours else {}
     return Timeline(task, _run(task, played), seconds, modes)
 

@@ -8,7 +8,7 @@ A controller sees what a client sees and nothing else: the same results, latenci
 
 import numpy as np
 
-from surgetank.control.evidence import RESULTS_MIN
+from surgetank.control.evidence import HIGH_QUANTILE, LOW_QUANTILE, RESULTS_MIN
 from surgetank.rehearsal.drain.arrays import (
     ARRIVALS_MAX,
     BACKLOG,
@@ -26,7 +26,6 @@ from surgetank.rehearsal.drain.arrays import (
     FRESH_FAILED,
     FRESH_FIRST_S,
     FRESH_OK,
-    FRESH_RETRIES,
     FRESH_SHED,
     GIVEN_UP,
     HALF_OPEN,
@@ -46,6 +45,7 @@ from surgetank.rehearsal.drain.arrays import (
     WAITING,
     compiled,
 )
+from surgetank.rehearsal.drain.world import RETRIES_MAX
 
 
 @compiled
@@ -88,7 +88,7 @@ def fail(w, c, calls, s, agenda, whole, tick, p):
             w.pool[c] += 1
             return
         back_off(agenda, tick, tries, p)
-    elif tries < FRESH_RETRIES and (p.is_backing_off or w.budget[c] >= 1.0):
+    elif tries < RETRIES_MAX and (p.is_backing_off or w.budget[c] >= 1.0):
         w.budget[c] -= 1.0
         wait_s = np.random.random() * 0.5 * 2.0**tries
         agenda.fresh[(tick + 1 + int(wait_s / p.tick_s)) % length, tries + 1] += 1
@@ -203,7 +203,7 @@ def arrive_fresh(w, law, a, agenda, whole, tick, p):
     place = tick % agenda.answers.shape[0]
     agenda.fresh[place, 0] = np.random.poisson(p.fresh_per_s * p.tick_s)
     count = 0
-    for tries in range(FRESH_RETRIES + 1):
+    for tries in range(RETRIES_MAX + 1):
         due = agenda.fresh[place, tries]
         agenda.fresh[place, tries] = 0
         for _ in range(due):
@@ -294,7 +294,7 @@ def last_three(w, c):
 
 @compiled
 def rank(values, count):
-    """Sort the first few in place; they are at most 32."""
+    """Sort the first few in place; they are at most `LATENCIES_MAX`."""
     for place in range(1, count):
         value = values[place]
         while place > 0 and values[place - 1] > value:
@@ -317,8 +317,8 @@ def close(w, c, event, now):
     if kept > 0:
         ranked = w.latencies[c]
         rank(ranked, kept)
-        event[11] = ranked[int(0.2 * (kept - 1))]
-        event[12] = ranked[int(0.9 * (kept - 1))]
+        event[11] = ranked[int(LOW_QUANTILE * (kept - 1))]
+        event[12] = ranked[int(HIGH_QUANTILE * (kept - 1))]
         event[13] = w.latency_sum[c] / seen
         event[14] = ranked[0]
     if late_s > w.state[c, 4]:

@@ -12,6 +12,7 @@ of the worlds in place of 18%.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -36,6 +37,7 @@ from surgetank.control.peer import (
     vegas,
 )
 from surgetank.control.release import ReleasePolicy
+from surgetank.rehearsal.drain.ablation import ABLATED, OURS, Ablation
 from surgetank.rehearsal.drain.compiled import compile_breaker, compile_law, row
 from surgetank.rehearsal.drain.engine import Player, callers
 from surgetank.rehearsal.drain.world import World
@@ -162,7 +164,7 @@ def _load_per_s(world: World) -> float:
 
 LAWS: Mapping[str, Entry] = MappingProxyType(
     {
-        "surgetank": Entry(_ours, release, EvidencePolicy(interval_s_max=30.0)),
+        OURS: Entry(_ours, release, EvidencePolicy(interval_s_max=30.0)),
         "sdk-backoff": Entry(_sdk, sdk, is_backing_off=True),
         "doubling": Entry(_doubling, doubling),
         "steps": Entry(_steps, steps),
@@ -181,13 +183,30 @@ LAWS: Mapping[str, Entry] = MappingProxyType(
 NAMES = tuple(LAWS)
 
 
+def entry(name: str) -> Entry:
+    """How the law of a name is made: one of `LAWS`, or ours as `ABLATED` changes it."""
+    return _ablated(ABLATED[name]) if name in ABLATED else LAWS[name]
+
+
+def _ablated(ablation: Ablation) -> Entry:
+    ours = LAWS[OURS]
+    evidence = ours.evidence or EvidencePolicy()
+    if ablation.samples_min is not None:
+        evidence = replace(evidence, samples_min=ablation.samples_min)
+
+    def policy(world: World) -> ReleasePolicy:
+        return ablation.change(_ours(world))
+
+    return ours._replace(policy=policy, evidence=evidence)
+
+
 def player(name: str, world: World) -> Player:
     """Make a law ready for a world; it is compiled the first time it is asked for.
 
     Workers that learn alone probe each at a time of its own: the law is told its place.
     """
-    entry = LAWS[name]
-    policy = entry.policy(world)
+    made = entry(name)
+    policy = made.policy(world)
     parameters = policy.parameters()
     count = callers(world)
     rows = np.tile(row(parameters), (count, 1))
@@ -196,11 +215,11 @@ def player(name: str, world: World) -> Player:
     admit, record = _breaker()
     return Player(
         name,
-        _follow(name),
-        row(entry.start(parameters)),
+        _follow(OURS if name in ABLATED else name),
+        row(made.start(parameters)),
         rows,
-        entry.evidence or policy.evidence,
-        entry.is_backing_off,
+        made.evidence or policy.evidence,
+        made.is_backing_off,
         admit,
         record,
         BREAKER.parameters(),
@@ -210,9 +229,9 @@ def player(name: str, world: World) -> Player:
 @cache
 def _follow(name: str) -> Any:
     """Compile a law: its functions do not depend on the world, only their parameters do."""
-    entry, any_world = LAWS[name], World(**_ANY)
-    parameters = entry.policy(any_world).parameters()
-    module, first = entry.module, entry.start(parameters)
+    made, any_world = LAWS[name], World(**_ANY)
+    parameters = made.policy(any_world).parameters()
+    module, first = made.module, made.start(parameters)
     return compile_law(
         first, parameters, step=module.step, opened=module.opened, closed=module.closed
     )

@@ -1,10 +1,12 @@
 """The metrics of one run, by the names that scenario files and results use."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import NamedTuple
 
+from surgetank.control.view import MEANINGS
 from surgetank.rehearsal.drill.ledger import Fate, Ledger, Wanted
 from surgetank.rehearsal.drill.load import Pool
 from surgetank.rehearsal.drill.outage import (
@@ -139,6 +141,7 @@ def measure(
         "backlog_peak": max(series.backlog, default=0),
         "backlog_at": _backlog_at(series),
         "drain_s": _drain_s(repaired_at, series),
+        "governor_mode_s": _mode_s(series),
         "retry_amplification": _ratio(ledger.counts["calls"], ledger.counts["steps"]),
         "wasted_ratio": _ratio(world.wasted_s, work_s),
         "fresh_success_ratio": _fresh_ratio(ledger.wanted, end_at=end_at),
@@ -181,6 +184,14 @@ def _backlog_at(series: Series) -> dict[str, float]:
         datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"): waiting
         for at, waiting in rows[every - 1 :: every]
     }
+
+
+def _mode_s(series: Series) -> dict[str, float]:
+    """Seconds in each mode, over all governors; empty without governors."""
+    if not series.governors:
+        return {}
+    rows = Counter(mode for one in series.governors.values() for mode in one.mode)
+    return {mode: EVERY_S * rows[mode] for mode in MEANINGS}
 
 
 def _way_ratios(wanted: Sequence[Wanted], *, end_at: float) -> dict[str, float]:

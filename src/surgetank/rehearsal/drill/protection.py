@@ -2,24 +2,19 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from surgetank.control.backoff import BackoffPolicy
-from surgetank.control.evidence import EvidencePolicy
-from surgetank.control.governor import GovernorPolicy
-from surgetank.control.peer.doubling import Doubling
-from surgetank.control.peer.sdk import Sdk
-from surgetank.control.peer.steps import Steps
-from surgetank.control.release import ReleasePolicy
 from surgetank.core.http import Timeouts
 from surgetank.core.operation import OperationId, OperationState
 from surgetank.core.ports import Clock
 from surgetank.core.value import dependency
 from surgetank.rehearsal.drill.ledger import WAITS, Ledger, Wanted
 from surgetank.rehearsal.drill.orchestrator import WAIT_S
+from surgetank.rehearsal.drill.release_law import governor_policy
 from surgetank.rehearsal.drill.world import IMDS, RegionWorld, World
-from surgetank.rehearsal.scenario.schema import Scenario, Variant
+from surgetank.rehearsal.scenario.schema import ReleaseName, Scenario, Variant
 from surgetank.runtime.assembly import Ports, Running, start_broker, start_mirror, start_operations
 from surgetank.runtime.simulation.blocking import InlineBlocking
 from surgetank.runtime.simulation.chance import stream
@@ -37,13 +32,6 @@ CONNECTIONS_MAX = 10_000
 """Of an orchestrator to the control plane: polls are held open."""
 STEP_S_MAX = 4 * 3600.0
 """Longest step: a machine whose six tokens are each tried six times against time-outs."""
-
-RATE_PER_S_MIN = 1.0
-"""Least pace of a release, at the size of the world."""
-RATE_PER_S_UNLEARNT = 10.0
-"""Pace of a release that has learnt none, at the size of the world."""
-LOOK_S = 600.0
-"""Between steps of the peers' ramps: a replica of 1:1000 shows too little in their usual minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +89,7 @@ class Protection:
             if self.variant.mirror_warm_ratio is not None:
                 await self._open_mirror(here, self.variant.mirror_warm_ratio)
             if self.variant.release is not None:
-                await self._open_operations(here)
+                await self._open_operations(here, self.variant.release)
 
     def names_of(self, region: str, machine: str) -> Mapping[str, str]:
         """Names that a machine resolves to a safeguard; a node's broker starts with it, cold."""
@@ -153,7 +141,7 @@ class Protection:
         await mirror.prefetch([*here.manifests[:warm], *here.packages[:warm]])
         self.network.serve(name, mirror.handle)
 
-    async def _open_operations(self, here: RegionWorld) -> None:
+    async def _open_operations(self, here: RegionWorld, release: ReleaseName) -> None:
         name = f"orchestrator.{here.name}"
         client = self.network.client(name, connections_max=CONNECTIONS_MAX)
         timeouts = Timeouts(connect_s=10.0, read_s=30.0, pool_s=60.0)
@@ -163,7 +151,7 @@ class Protection:
             policy=HttpActionPolicy(timeouts=timeouts, wait_s=WAIT_S, poll_s_max=STEP_S_MAX),
         )
         permits = GovernedPermits(
-            default=self._governor(),
+            default=governor_policy(self.scenario, release, lost_s=STEP_S_MAX),
             clock=self.clock,
             chance=stream(self.seed, f"governor {name}"),
         )
@@ -189,35 +177,6 @@ class Protection:
             lane = f"in the {record.lane} lane"
             why = next((one.detail for one in record.progress if one.detail), "for leave to call")
             self.ledger.moment(self.wanted[record.id], "", WAITS, f"{lane}: {why}", record.run_at)
-
-    def _governor(self) -> GovernorPolicy:
-        least_per_s = RATE_PER_S_MIN / self.scenario.divisor
-        unlearnt_per_s = RATE_PER_S_UNLEARNT / self.scenario.divisor
-        law = ReleasePolicy(
-            timeout_s=10 * self.scenario.cloud.client_timeout_s,
-            rate_per_s_min=least_per_s,
-            rate_per_s_unlearnt=unlearnt_per_s,
-        )
-        evidence = EvidencePolicy(samples_min=6, interval_s_max=300.0)
-        ours = GovernorPolicy(law=law, evidence=evidence, lost_s=STEP_S_MAX)
-        match self.variant.release:
-            case "steps":
-                steps = Steps(
-                    step_s=LOOK_S, rate_per_s_min=least_per_s, rate_per_s_unlearnt=unlearnt_per_s
-                )
-                return replace(ours, law=steps)
-            case "doubling":
-                doubling = Doubling(
-                    double_s=LOOK_S,
-                    halve_s=LOOK_S / 6,
-                    rate_per_s_min=least_per_s,
-                    rate_per_s_unlearnt=unlearnt_per_s,
-                )
-                return replace(ours, law=doubling)
-            case "sdk":
-                return replace(ours, law=Sdk(), breaker=None, budget=None)
-            case _:
-                return ours
 
 
 OPERATIONS = OperationsPolicy(

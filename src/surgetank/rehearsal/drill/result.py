@@ -10,6 +10,7 @@ from typing import Any
 from surgetank.rehearsal.drill.digest import digest
 from surgetank.rehearsal.drill.metrics import SCRIPTED, Metrics, Value, milestone_at
 from surgetank.rehearsal.drill.play import Run
+from surgetank.rehearsal.drill.series import GovernorSeries
 from surgetank.rehearsal.drill.verdict import judge
 from surgetank.rehearsal.quantile import quantile
 from surgetank.rehearsal.scenario.schema import Milestone, Scenario, Seat
@@ -50,11 +51,31 @@ def _variant(scenario: Scenario, name: str, runs: Sequence[Run]) -> dict[str, An
         "title": variant.title,
         "seat": variant.seat.value,
         "share": variant.share,
-        "seeds": {
-            str(run.seed): {"trace_hash": run.trace_hash, "metrics": run.metrics} for run in mine
-        },
+        "seeds": {str(run.seed): _run(run) for run in mine},
         "summary": summarise([run.metrics for run in mine]),
     }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    found: dict[str, Any] = {"trace_hash": run.trace_hash, "metrics": run.metrics}
+    governors = run.series.governors
+    if governors:
+        found["governors"] = {
+            name: _turns(run.series.at, one) for name, one in sorted(governors.items())
+        }
+    return found
+
+
+def _turns(at: Sequence[float], one: GovernorSeries) -> list[dict[str, Any]]:
+    """Give the minutes in which a governor's mode, or what it waits for, was another."""
+    return [
+        {
+            "at": instant(at[one.first_row + row]),
+            "mode": one.mode[row],
+            "waits_for": one.waits_for[row],
+        }
+        for row in one.changes()
+    ]
 
 
 def summarise(metrics: Sequence[Metrics]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from surgetank.control.breaker import Phase
 from surgetank.control.view import View
 from surgetank.core.operation import OperationState
 from surgetank.core.ports import Clock
@@ -44,11 +43,16 @@ class GovernorSeries:
     first_row: int
     """Row of the series that the columns begin at."""
     mode: list[str] = field(default_factory=list[str])
-    """`open` or `half_open` while the breaker is, else the release's mode: `cruise`, `shed`."""
+    """Its `View.state`: `open` or `half_open` while the breaker is, else the release's mode."""
     rate_per_s: list[float | None] = field(default_factory=list[float | None])
     """Pace of the backlog; None without a bound."""
     waits_for: list[str] = field(default_factory=list[str])
     """What has to happen next, in words."""
+
+    def changes(self) -> list[int]:
+        """Rows of the columns in which its mode, or what it waits for, is another than before."""
+        states = list(zip(self.mode, self.waits_for, strict=True))
+        return [row for row, state in enumerate(states) if row == 0 or state != states[row - 1]]
 
 
 @dataclass(slots=True)
@@ -120,8 +124,7 @@ def _view(series: Series, dependency: str, view: View) -> None:
     found = series.governors.get(dependency)
     if found is None:
         found = series.governors[dependency] = GovernorSeries(len(series.at) - 1)
-    is_closed = view.phase is Phase.CLOSED
-    found.mode.append((view.mode if is_closed else view.phase).name.lower())
+    found.mode.append(view.state)
     found.rate_per_s.append(view.rate_per_s if view.rate_per_s < float("inf") else None)
     found.waits_for.append(view.waits_for)
 

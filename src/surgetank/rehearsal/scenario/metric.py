@@ -20,6 +20,8 @@ class Key(StrEnum):
     """Fleets of token readers."""
     WAY = "way"
     """Ways of reading artifacts."""
+    MODE = "mode"
+    """What governors do: the states of `control.view`."""
     MILESTONE = "milestone"
     INSTANT = "instant"
     """Every ten minutes; for plots, not for expectations."""
@@ -42,6 +44,7 @@ METRICS: Mapping[str, Key] = MappingProxyType(
         "backlog_peak": Key.NONE,
         "backlog_at": Key.INSTANT,
         "drain_s": Key.NONE,
+        "governor_mode_s": Key.MODE,
         "retry_amplification": Key.NONE,
         "wasted_ratio": Key.NONE,
         "fresh_success_ratio": Key.NONE,

@@ -9,7 +9,13 @@ from collections.abc import Sequence
 
 from surgetank.core.ports import Permits
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
-from surgetank.safeguards.operations.queue import Gate, is_retry, lane_of, read_queue
+from surgetank.safeguards.operations.queue import (
+    Gate,
+    is_retry,
+    lane_of,
+    read_queue,
+    weighed,
+)
 from surgetank.safeguards.operations.record import Record
 
 REFUSALS_MAX = 10_000
@@ -60,8 +66,9 @@ class Gatekeeper:
     ) -> Refusal | None:
         """Ask for the calls of some steps at once: all permits go into `leave`, or none.
 
-        A further call where the operation was let in asks as fresh work: it was paced at the
-        entrance, and ending what is begun frees more than beginning something else.
+        A further call where the operation was let in asks as fresh work: it was in the weight that
+        was paced at the entrance, and ending what is begun frees more than beginning something
+        else.
         """
         if not positions:
             return None
@@ -70,7 +77,8 @@ class Gatekeeper:
         if leave.dependencies.issuperset(dependencies):
             lane = Lane.FRESH
         retry = is_retry(record.progress[positions[0]])
-        answer = self._permits.ask(dependencies, lane=lane, retry=retry)
+        calls = weighed(record, dependencies) if lane is Lane.BACKLOG else dependencies
+        answer = self._permits.ask(calls, lane=lane, retry=retry)
         if isinstance(answer, Refusal):
             return self._remember(lane, answer, now=now)
         if self._refusals:

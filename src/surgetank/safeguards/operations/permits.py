@@ -11,9 +11,9 @@ import structlog
 
 from surgetank.control import governor
 from surgetank.control.breaker import Phase
-from surgetank.control.governor import Governor, GovernorPolicy
+from surgetank.control.governor import WEIGHT_MAX, Governor, GovernorPolicy
 from surgetank.control.view import View, view
-from surgetank.core.errors import QueueFullError
+from surgetank.core.errors import InvalidInputError, QueueFullError
 from surgetank.core.ports import Chance, Clock
 from surgetank.core.value import Dependency, Lane, Outcome, Permit, Refusal
 
@@ -65,23 +65,32 @@ class GovernedPermits:
         """Ask to call all of `dependencies`, in order; see `core.ports.Permits`.
 
         Raises:
+            InvalidInputError: one stands more than `WEIGHT_MAX` times.
             QueueFullError: more than `dependencies_max` dependencies were named.
         """
         now = self._clock.now()
-        taken: dict[Dependency, Governor] = {}
+        taken = list[Governor]()
         permits = list[Permit]()
-        for dependency in dependencies:
-            state = taken.get(dependency) or self._governor(dependency, now=now)
-            chance = self._chance.random()
-            after, answer = governor.admit(state, lane=lane, retry=retry, now=now, chance=chance)
+        for dependency in dict.fromkeys(dependencies):
+            weight = dependencies.count(dependency)
+            if weight > WEIGHT_MAX:
+                raise InvalidInputError(f"{dependency}: {WEIGHT_MAX} calls at once, not {weight}")
+            state = self._governor(dependency, now=now)
+            after, answer = governor.admit(
+                state,
+                lane=lane,
+                retry=retry,
+                now=now,
+                chance=self._chance.random(),
+                weight=weight,
+            )
             if isinstance(answer, Refusal):
-                if dependency not in taken:
-                    # It keeps in mind that work waits; what the others gave was never taken.
-                    self._keep(after, now=now)
+                # It keeps in mind that work waits; what the others gave was never taken.
+                self._keep(after, now=now)
                 return answer
-            taken[dependency] = after
+            taken.append(after)
             permits.append(answer)
-        for state in taken.values():
+        for state in taken:
             self._keep(state, now=now)
         return tuple(permits)
 
@@ -143,7 +152,7 @@ class OpenPermits:
         """Give leave."""
         del retry
         now = self._clock.now()
-        return tuple(Permit(dependency, lane, 0, now) for dependency in dependencies)
+        return tuple(Permit(dependency, lane, 0, now) for dependency in dict.fromkeys(dependencies))
 
     def report(self, permit: Permit, outcome: Outcome) -> None:
         """Take note of nothing."""

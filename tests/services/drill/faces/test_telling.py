@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from surgetank.control.view import MEANINGS
 from surgetank.rehearsal.drill.ledger import Fate, Wanted
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.report import telling
@@ -119,9 +120,26 @@ def test_governors_are_told_by_what_they_held(
     table = telling.governors(scenario, runs, build_result(scenario, runs))
     assert table is not None
     assert "everybody: all; 1 other never held anything" in table
-    assert "18:01-18:03 held, 18:03-18:04 probed, 18:04-18:05 trickle" in table
+    assert "18:01-18:03 held, 18:03-18:04 half-open, 18:04-18:05 trickle" in table
     assert "<td>0h03</td>" in table
     assert "the end of open, then the end of half_open" in table
+
+
+def test_every_mode_is_told_with_its_meaning_and_how_long_and_where_it_was(
+    scenario: Scenario, make_run: Callable[..., Run]
+) -> None:
+    governors = {"a@north": governor("open", "drain", "drain"), "b@north": governor("drain")}
+    runs = [make_run("all", governors=governors)]
+    table = telling.governors(scenario, runs, build_result(scenario, runs))
+    assert table is not None
+    for mode, meaning in MEANINGS.items():
+        assert f'<th scope="row">{telling.MODES[mode][0]}</th><td>{meaning}</td>' in table
+    assert f"<td>{MEANINGS['drain']}</td><td>0h03</td><td>a@north, b@north</td>" in table
+    assert f"<td>{MEANINGS['shed']}</td><td>-</td><td>-</td>" in table
+
+
+def test_no_two_modes_have_one_name_on_the_page() -> None:
+    assert len({word for word, _ in telling.MODES.values()}) == len(MEANINGS)
 
 
 def test_periods_beyond_the_limit_are_counted(

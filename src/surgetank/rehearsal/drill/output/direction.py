@@ -56,6 +56,9 @@ DIRECTIONS: Mapping[str, Direction] = MappingProxyType(
         "drain_s": Direction(
             _LESS, "from the last repair until 1% of the peak was left", never_is_worst=True
         ),
+        "governor_mode_s": Direction(
+            _NEITHER, "time of governors in each mode, over all dependencies, seen once a minute"
+        ),
         "retry_amplification": Direction(_LESS, "calls made over calls wanted"),
         "wasted_ratio": Direction(
             _LESS, "work for callers who had gone, over all work of the token service"

@@ -21,13 +21,14 @@ from surgetank.rehearsal.scenario.schema import Seat
 
 FILE = "drill-result-v1.schema.json"
 RESULT_BYTES_MAX = 64 << 20
-"""Largest result read: some 20,000 runs."""
+"""Largest result read: some 20,000 runs, or 2,000 whose governors have much to do."""
 _VALUE_CHARACTERS_MAX = 80
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Instant = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Seed = Annotated[str, Field(pattern=r"^[0-9]+$")]
+Mode = Literal["open", "half_open", "trickle", "ramp", "drain", "cruise", "probe", "shed"]
 _CLOSED = Field(json_schema_extra={"additionalProperties": False})
 """For a mapping whose keys have a pattern: the generator leaves it open to all others."""
 
@@ -49,6 +50,17 @@ class Summary(_Part):
     """Of a hundred seeds, the fifth highest; with few seeds, the highest; null sorts last."""
 
 
+class Turn(_Part):
+    """From when on a governor did what it did, until the next."""
+
+    at: Instant
+    """The end of the first minute in which it was seen so; UTC."""
+    mode: Mode
+    """What it does; a peer's law is told by that of ours which its own mode resembles."""
+    waits_for: str
+    """What has to happen next, in words."""
+
+
 class RunResult(_Part):
     """What came of one run."""
 
@@ -56,7 +68,10 @@ class RunResult(_Part):
     """Equal for equal scenario, variant, seed and code."""
     metrics: Annotated[dict[Name, Number | dict[str, Number | None] | None], _CLOSED]
     """What was measured, by the name of the metric: a number, null (it never came about, or there
-    was nothing to measure), or a mapping by region, fleet, milestone or instant."""
+    was nothing to measure), or a mapping by region, fleet, milestone, mode or instant."""
+    governors: dict[str, tuple[Turn, ...]] = {}
+    """What each governor did over time, by dependency, looked at once a minute; left out where
+    there is no governor."""
 
 
 class VariantResult(_Part):

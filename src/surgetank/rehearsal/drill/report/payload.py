@@ -109,14 +109,13 @@ def _series(series: Series) -> dict[str, Any]:
 
 def _governor(one: GovernorSeries) -> dict[str, Any]:
     """Modes and reasons change seldom: only the rows where one does are kept."""
-    states = list(zip(one.mode, one.waits_for, strict=True))
-    changes = [row for row in range(len(states)) if row == 0 or states[row] != states[row - 1]]
+    changes = one.changes()
     return {
         "first": one.first_row,
-        "rows": len(states),
+        "rows": len(one.mode),
         "changes": changes,
-        "modes": [states[row][0] for row in changes],
-        "waits": [printable(states[row][1]) for row in changes],
+        "modes": [one.mode[row] for row in changes],
+        "waits": [printable(one.waits_for[row]) for row in changes],
         "rates": [_rounded(rate) for rate in one.rate_per_s],
     }
 

@@ -5,27 +5,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
+from surgetank.control.view import MEANINGS
 from surgetank.rehearsal.drill.comparison import median_run
 from surgetank.rehearsal.drill.ledger import CALLED, WAITS, Fate, Moment, Wanted
 from surgetank.rehearsal.drill.play import Run
 from surgetank.rehearsal.drill.report.choice import beside_variant, shown_variant
-from surgetank.rehearsal.drill.report.markup import Markup, tag
+from surgetank.rehearsal.drill.report.markup import Markup, joined, tag
 from surgetank.rehearsal.drill.report.table import table
 from surgetank.rehearsal.drill.series import EVERY_S, GovernorSeries
-from surgetank.rehearsal.drill.wording import count, span, time_of_day
+from surgetank.rehearsal.drill.wording import NOTHING, count, span, time_of_day
 from surgetank.rehearsal.scenario.schema import Scenario
 
 OK = "ok"
-MODES = {
-    "open": ("held", "the breaker is open: no call but a probe"),
-    "half_open": ("probed", "the breaker lets single calls through to see how they end"),
-    "trickle": ("trickle", "a few calls at once, until clean results tell the usual latency"),
-    "ramp": ("ramp", "more and more calls at once while there is no sign of delay"),
-    "drain": ("drain", "fewer calls at once than are out, until the queue is gone"),
-    "cruise": ("cruise", "as many calls at once as keep a short queue"),
-    "probe": ("cruise", "fewer calls at once for a moment, to learn the latency without a queue"),
-    "shed": ("shed", "fresh alone is too much: few fresh calls at once, and hardly any backlog"),
-}
+_WORDS = {"open": "held", "half_open": "half-open"}
+"""How the breaker's states are called on the page; the release's modes have their own names."""
+MODES = {mode: (_WORDS.get(mode, mode), meaning) for mode, meaning in MEANINGS.items()}
 """How the modes of `GovernorSeries` are called on the page, and what each means."""
 FREE = "ramp"
 """The mode of a governor that has nothing to hold."""
@@ -144,7 +138,25 @@ def governors(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]
     rest = f"; {count(quiet, 'other')} never held anything" if quiet else ""
     caption = f"When governors held the backlog back, {result['variants'][name]['title']}{rest}"
     head = ["dependency", "held", "what it did", "while held, it waited for"]
-    return table("governors", caption, head, rows)
+    return joined([table("governors", caption, head, rows), _legend(series.governors)])
+
+
+def _legend(governors: Mapping[str, GovernorSeries]) -> Markup:
+    """Say what every mode means, and how long and where governors were in it."""
+    rows: list[list[str]] = []
+    for mode, (word, meaning) in MODES.items():
+        minutes = {name: one.mode.count(mode) for name, one in sorted(governors.items())}
+        where = [name for name, times in minutes.items() if times]
+        rows.append(
+            [
+                word,
+                meaning,
+                span(EVERY_S * sum(minutes.values())) if where else NOTHING,
+                ", ".join(where) or NOTHING,
+            ]
+        )
+    caption = "What governors do, why they hold back, and how long they did so here, in all"
+    return table("modes", caption, ["mode", "what it means", "in all", "where"], rows)
 
 
 def _governed(scenario: Scenario, runs: Sequence[Run], result: Mapping[str, Any]) -> str | None:

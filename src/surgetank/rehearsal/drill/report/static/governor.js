@@ -46,7 +46,7 @@ function summary(all) {
   return [...total].map(([word, duration]) => `${word} ${span(duration)}`).join(", ");
 }
 
-/** Joins neighbours of one name: a dip of a minute within a cruise is no state of its own. */
+/** Joins neighbours of one name: what they wait for is said for the moment, not drawn. */
 function joinedByWord(all) {
   const found = [];
   for (const one of all) {
