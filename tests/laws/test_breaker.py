@@ -111,6 +111,38 @@ def test_admits_nothing_before_retry_at_and_then_no_more_than_probe_limit() -> N
         assert (epoch != NO_EPOCH) is is_admitted
 
 
+def half_open() -> tuple[Breaker, int]:
+    """Admit the first probe."""
+    return breakers.admit(play("xxxx"), POLICY, now=30.0)
+
+
+def test_probes_that_take_longer_than_their_time_close_it_all_the_same() -> None:
+    breaker, epoch = half_open()
+    for now in (70.0, 110.0):  # Each is given up as lost, and then reports.
+        breaker, _ = breakers.admit(breaker, POLICY, now=now)
+        breaker = told(breaker, ".", now=now, epoch=epoch)
+    assert breaker.phase == Phase.CLOSED
+
+
+def test_a_probe_that_fails_late_opens_it_all_the_same() -> None:
+    breaker, epoch = half_open()
+    breaker, _ = breakers.admit(breaker, POLICY, now=70.0)
+    assert told(breaker, "x", now=71.0, epoch=epoch).phase == Phase.OPEN
+
+
+def test_lost_probes_are_replaced_once_their_time_is_over() -> None:
+    breaker, _ = half_open()
+    for now, is_admitted in (
+        (30.0, True),
+        (59.9, False),
+        (60.0, True),
+        (60.0, True),
+        (60.0, False),
+    ):
+        breaker, epoch = breakers.admit(breaker, POLICY, now=now)
+        assert (epoch != NO_EPOCH) is is_admitted
+
+
 def test_a_success_never_opens() -> None:
     assert play("xx.xx.x.").phase == Phase.CLOSED
     assert play("xx.xx.x.x").phase == Phase.OPEN

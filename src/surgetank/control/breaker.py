@@ -10,7 +10,7 @@ Times are seconds on the caller's clock, which must not run backwards. The state
 of numbers, so that it can be compiled, and because it is replaced at each call: that costs a fifth
 of what a frozen dataclass does.
 Source: M. Nygard, "Release It!", 2nd ed., 2018, ch. 5. The count window is that of failsafe-go
-and resilience4j; epochs, lost probes and growing `open_s` are our additions.
+and resilience4j; epochs, lost and late probes and growing `open_s` are our additions.
 """
 
 import math
@@ -115,7 +115,7 @@ class Breaker(NamedTuple):
     results: int = 0
     """How many results the window holds."""
     probes: int = 0
-    """Calls admitted since the breaker went half-open."""
+    """Calls admitted since the breaker went half-open, or since it gave probes up as lost."""
     openings: int = 0
     """Openings since it last healed."""
 
@@ -128,7 +128,10 @@ def admit(state: Breaker, p: BreakerParameters, *, now: float) -> tuple[Breaker,
         return state._replace(probes=state.probes + 1), state.epoch
     if now < state.retry_at:
         return state, NO_EPOCH
-    # Also when half-open: probes that never report must not wedge the breaker.
+    if state.phase == Phase.HALF_OPEN:
+        # Probes that never report must not wedge the breaker, and those that report late count.
+        again = state._replace(probes=1, retry_at=now + p.open_s)
+        return again, again.epoch
     probed = _enter(state, Phase.HALF_OPEN.value, retry_at=now + p.open_s, openings=state.openings)
     return probed._replace(probes=1), probed.epoch
 
