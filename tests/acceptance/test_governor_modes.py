@@ -81,3 +81,4 @@ def test_each_turn_says_what_has_to_happen_next(played: Played) -> None:
         if turn["mode"] == "drain"
     ]
     assert draining["waits_for"] == "the queue to empty"
+    assert re.fullmatch(r"queueing delay .* s to fall below .* s", draining["takes"])

@@ -1,5 +1,6 @@
 """Timelines zoom, follow the mouse and the keyboard, and show one variant beside another."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,6 +136,7 @@ def test_a_governor_says_why_it_holds_and_what_it_waits_for(page: Page) -> None:
     said = page.locator(".strip-head", has_text="artifacts@eastus")
     expect(said).to_contain_text("held")
     expect(said).to_contain_text("the breaker is open: no call but a probe; waits for ")
+    expect(said).to_contain_text(re.compile(r", at \d\d:\d\d: [\d.]+ s"))
     expect(page.locator(".strip .held").first).to_be_visible()
 
 

@@ -197,7 +197,7 @@ def test_every_column_of_a_series_is_as_long_as_its_instants(one: Run) -> None:
         columns = [getattr(region, name) for name in type(region).__slots__]
         assert {len(column) for column in columns} == {rows}
     for governor in one.series.governors.values():
-        columns = [governor.mode, governor.rate_per_s, governor.waits_for]
+        columns = [governor.mode, governor.rate_per_s, governor.waits_for, governor.takes]
         assert {governor.first_row + len(column) for column in columns} == {rows}
 
 

@@ -32,16 +32,17 @@ def outcome(seed: int, metrics: Metrics, *, variant: str = "nobody", starts: flo
 def test_what_governors_did_is_told_where_it_changes() -> None:
     series = Series(at=[START + 60.0 * minute for minute in range(1, 6)])
     modes, waits_for = ["shed", "ramp", "ramp", "ramp"], ["fresh", "delay", "delay", "a backlog"]
+    takes = ["errors to stop", "1 s", "2 s", ""]
     series.governors["identity@eastus"] = GovernorSeries(
-        first_row=1, mode=modes, rate_per_s=[1.0] * 4, waits_for=waits_for
+        first_row=1, mode=modes, rate_per_s=[1.0] * 4, waits_for=waits_for, takes=takes
     )
     run = outcome(1, {})._replace(series=series)
     found = build_result(scenario(), [run])["variants"]["nobody"]["seeds"]["1"]["governors"]
     assert found == {
         "identity@eastus": [
-            {"at": "2026-02-02T18:02:00Z", "mode": "shed", "waits_for": "fresh"},
-            {"at": "2026-02-02T18:03:00Z", "mode": "ramp", "waits_for": "delay"},
-            {"at": "2026-02-02T18:05:00Z", "mode": "ramp", "waits_for": "a backlog"},
+            {"at": "2026-02-02T18:02:00Z", "mode": "shed", "waits_for": "fresh", "takes": "errors to stop"},
+            {"at": "2026-02-02T18:03:00Z", "mode": "ramp", "waits_for": "delay", "takes": "1 s"},
+            {"at": "2026-02-02T18:05:00Z", "mode": "ramp", "waits_for": "a backlog", "takes": ""},
         ]
     }
 

@@ -73,6 +73,7 @@ def _turns(at: Sequence[float], one: GovernorSeries) -> list[dict[str, Any]]:
             "at": instant(at[one.first_row + row]),
             "mode": one.mode[row],
             "waits_for": one.waits_for[row],
+            "takes": one.takes[row],
         }
         for row in one.changes()
     ]

@@ -48,6 +48,8 @@ class GovernorSeries:
     """Pace of the backlog; None without a bound."""
     waits_for: list[str] = field(default_factory=list[str])
     """What has to happen next, in words."""
+    takes: list[str] = field(default_factory=list[str])
+    """How far that is off, in numbers; empty where the law does not say."""
 
     def changes(self) -> list[int]:
         """Rows of the columns in which its mode, or what it waits for, is another than before."""
@@ -127,6 +129,7 @@ def _view(series: Series, dependency: str, view: View) -> None:
     found.mode.append(view.state)
     found.rate_per_s.append(view.rate_per_s if view.rate_per_s < float("inf") else None)
     found.waits_for.append(view.waits_for)
+    found.takes.append(view.takes)
 
 
 async def _waiting(protection: Protection, region: str) -> int:

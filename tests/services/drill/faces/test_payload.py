@@ -82,6 +82,7 @@ def test_a_governor_is_kept_where_it_changes(make_run: Callable[..., Run]) -> No
         mode=["ramp", "open", "open", "ramp"],
         rate_per_s=[None, 0.123_456, 0.1, 1.0],
         waits_for=["delay", "time", "time", "delay"],
+        takes=["1 s", "30 s", "20 s", ""],
     )
     found = unpacked(make_run(governors={"artifacts@north": governor}))["governors"]
     assert found["artifacts@north"] == {
@@ -90,6 +91,7 @@ def test_a_governor_is_kept_where_it_changes(make_run: Callable[..., Run]) -> No
         "changes": [0, 1, 3],
         "modes": ["ramp", "open", "ramp"],
         "waits": ["delay", "time", "delay"],
+        "takes": ["1 s", "30 s", ""],
         "rates": [None, 0.1235, 0.1, 1.0],
     }
 

@@ -40,6 +40,7 @@ def governor(*modes: str) -> GovernorSeries:
         mode=list(modes),
         rate_per_s=[1.0] * len(modes),
         waits_for=[f"the end of {mode}" for mode in modes],
+        takes=["1 s"] * len(modes),
     )
 
 

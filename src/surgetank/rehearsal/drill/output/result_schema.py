@@ -59,6 +59,8 @@ class Turn(_Part):
     """What it does; a peer's law is told by that of ours which its own mode resembles."""
     waits_for: str
     """What has to happen next, in words."""
+    takes: str
+    """How far that was off then, in numbers; empty where the law does not say."""
 
 
 class RunResult(_Part):

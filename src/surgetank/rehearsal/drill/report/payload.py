@@ -116,6 +116,7 @@ def _governor(one: GovernorSeries) -> dict[str, Any]:
         "changes": changes,
         "modes": [one.mode[row] for row in changes],
         "waits": [printable(one.waits_for[row]) for row in changes],
+        "takes": [printable(one.takes[row]) for row in changes],
         "rates": [_rounded(rate) for rate in one.rate_per_s],
     }
 

@@ -32,6 +32,7 @@ function stretches(governor, at) {
       until: at[governor.first + next - 1],
       mode: governor.modes[index],
       waits: governor.waits[index],
+      takes: governor.takes[index],
     };
   });
 }

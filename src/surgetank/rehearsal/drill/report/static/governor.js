@@ -81,10 +81,11 @@ function drawStrip(drawing, all, view) {
 function words(governor, at) {
   const index = governor.stretches.findIndex((one) => one.from <= at && at <= one.until);
   if (index < 0) return "nothing was asked of it yet";
-  const { mode, from, until, waits } = governor.stretches[index];
+  const { mode, from, until, waits, takes } = governor.stretches[index];
   const [word, meaning] = modeOf(mode);
   const rate = governor.rates[Math.round((at - governor.stretches[0].from) / overview.every) - 1];
   const isPaced = !["open", "half_open"].includes(mode) && typeof rate === "number";
   const pace = isPaced ? `, now ${figure(60 * rate)} a minute` : "";
-  return `${word} ${clock(from)}-${clock(until)}: ${meaning}${pace}; waits for ${waits}`;
+  const far = takes ? `, at ${clock(from)}: ${takes}` : "";
+  return `${word} ${clock(from)}-${clock(until)}: ${meaning}${pace}; waits for ${waits}${far}`;
 }
