@@ -343,6 +343,19 @@ def test_an_opening_leaves_hardly_any_calls() -> None:
     assert state.rate_per_s < 0.1 * cruising.state.rate_per_s
 
 
+def test_an_opening_without_delay_tells_where_the_next_ramp_must_slow_down() -> None:
+    ramping = in_mode(Mode.RAMP).see().see().see()
+    assert ramping.state.mode == Mode.RAMP
+    again = closed(opened(ramping)).until(well, Mode.RAMP).until(well, Mode.CRUISE)
+    assert again.state.window < 1.2 * ramping.state.window
+    assert again.state.delay_s < 0.5 * again.state.target_s
+
+
+@pytest.mark.parametrize("mode", [Mode.TRICKLE, Mode.DRAIN, Mode.PROBE])
+def test_an_opening_with_delay_or_few_calls_tells_nothing_of_the_window(mode: Mode) -> None:
+    assert opened(in_mode(mode)).state.ceiling == 0.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Station:
     """A dependency that queues: so many calls a second at most, each as long as it takes."""

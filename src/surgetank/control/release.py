@@ -191,8 +191,15 @@ def start(p: Parameters, *, now: float) -> Release:
 
 
 def opened(state: Release, p: Parameters, *, now: float) -> Release:
-    """The breaker opened: no call gets through, and the next are to be few."""
-    return _decide(_shed(state, most=1.0, now=now), p)
+    """The breaker opened: no call gets through, and the next are to be few.
+
+    Errors that come without delay speak of the window: a short queue was full.
+    """
+    shed = _shed(state, most=1.0, now=now)
+    is_free = state.mode in (Mode.RAMP.value, Mode.CRUISE.value)
+    if is_free and state.delay_s < state.target_s:
+        shed = shed._replace(ceiling=state.window, ceiling_at=now)
+    return _decide(shed, p)
 
 
 def closed(state: Release, p: Parameters, *, probes: int, now: float) -> Release:
@@ -306,6 +313,8 @@ def _ramp(state: Release, interval: Interval, p: Parameters) -> Release:
     if state.delay_s > RAMP_DELAY * state.target_s:
         return _cut(state, now=now)
     if state.delay_s > RAMP_BRAKE * state.target_s:
+        return _enter(state, Mode.CRUISE.value, window=state.window, now=now)
+    if _is_near_ceiling(state, now=now):
         return _enter(state, Mode.CRUISE.value, window=state.window, now=now)
     is_felt = now - RAMP_SETTLED * interval.span_s >= state.settled_at
     if not is_felt or not _is_wanted(state, interval):

@@ -40,7 +40,12 @@ def test_what_governors_did_is_told_where_it_changes() -> None:
     found = build_result(scenario(), [run])["variants"]["nobody"]["seeds"]["1"]["governors"]
     assert found == {
         "identity@eastus": [
-            {"at": "2026-02-02T18:02:00Z", "mode": "shed", "waits_for": "fresh", "takes": "errors to stop"},
+            {
+                "at": "2026-02-02T18:02:00Z",
+                "mode": "shed",
+                "waits_for": "fresh",
+                "takes": "errors to stop",
+            },
             {"at": "2026-02-02T18:03:00Z", "mode": "ramp", "waits_for": "delay", "takes": "1 s"},
             {"at": "2026-02-02T18:05:00Z", "mode": "ramp", "waits_for": "a backlog", "takes": ""},
         ]
