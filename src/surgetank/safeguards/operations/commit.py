@@ -5,39 +5,45 @@ groups the writes of one instant.
 """
 
 import asyncio
-import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, TypeVar
 
-from surgetank.core.errors import QueueFullError, SurgetankError
-from surgetank.core.ports import Blocking
-from surgetank.safeguards.operations.sqlite_error import translated
+from surgetank.core.errors import QueueFullError
 
-T = TypeVar("T")
-Write = Callable[[sqlite3.Connection], object]
-"""Reads and writes inside a transaction; raises before it has written anything, or not at all."""
+W = TypeVar("W")
 
 
-class GroupCommit:
-    """Runs writes in order, many to a transaction."""
+class GroupCommit(Generic[W]):
+    """Makes writes, many to a transaction, one transaction at a time."""
 
     def __init__(
-        self, connection: sqlite3.Connection, blocking: Blocking, *, batch: int, pending_max: int
+        self,
+        transact: Callable[[Sequence[W]], Awaitable[Sequence[object]]],
+        *,
+        batch: int,
+        pending_max: int,
     ) -> None:
+        """Stand ready.
+
+        Args:
+            transact: Makes writes in one transaction and returns once it is durable: one result
+                each, in order, an exception where one was refused and the others were made.
+            batch: Writes in one transaction; at least 1.
+            pending_max: Writes that may wait; at least 1.
+        """
         assert batch >= 1, "a transaction holds something"
         assert pending_max >= 1, "something may wait"
-        self._connection = connection
-        self._blocking = blocking
+        self._transact = transact
         self._batch = batch
         self._pending_max = pending_max
-        self._pending: deque[tuple[Write, asyncio.Future[object]]] = deque()
+        self._pending: deque[tuple[W, asyncio.Future[object]]] = deque()
         self._committing: asyncio.Task[None] | None = None
         self.commits = 0
         """Transactions committed, for operators and tests."""
 
-    async def run(self, write: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a write and return what it returned, once that is durable.
+    async def run(self, write: W) -> Any:
+        """Make a write and return its result, once that is durable.
 
         Raises:
             QueueFullError: `pending_max` writes wait already; nothing was written.
@@ -47,8 +53,8 @@ class GroupCommit:
         if len(self._pending) >= self._pending_max:
             raise QueueFullError(f"{self._pending_max} writes wait for the store already")
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[T] = loop.create_future()
-        self._pending.append((write, done))  # type: ignore[arg-type]  # its own write fills it
+        done: asyncio.Future[object] = loop.create_future()
+        self._pending.append((write, done))
         if self._committing is None:
             self._committing = loop.create_task(self._commit_all(), name="operations.commit")
         return await done
@@ -69,10 +75,10 @@ class GroupCommit:
                 done.cancel()
             self._pending.clear()
 
-    async def _commit(self, batch: Sequence[tuple[Write, asyncio.Future[object]]]) -> None:
+    async def _commit(self, batch: Sequence[tuple[W, asyncio.Future[object]]]) -> None:
         writes = [write for write, _ in batch]
         try:
-            results = await self._blocking.run(lambda: _transact(self._connection, writes))
+            results = await self._transact(writes)
             self.commits += 1
         except Exception as error:  # noqa: BLE001 - each caller gets it; none may wait for ever
             results = [error] * len(batch)
@@ -87,32 +93,3 @@ class GroupCommit:
                 done.set_exception(result)
             else:
                 done.set_result(result)
-
-
-def _transact(connection: sqlite3.Connection, writes: Sequence[Write]) -> list[object]:
-    """Run all in one transaction; a refusal of one leaves the others alone."""
-    results: list[object] = []
-    with translated(may_have_acted=False):
-        connection.execute("begin immediate")
-        try:
-            for write in writes:
-                try:
-                    results.append(write(connection))
-                except SurgetankError as refusal:
-                    results.append(refusal)
-        except BaseException:
-            _roll_back(connection)
-            raise
-    # A commit that fails with an I/O error may or may not be on disk.
-    with translated(may_have_acted=True):
-        try:
-            connection.execute("commit")
-        except sqlite3.Error:
-            _roll_back(connection)
-            raise
-    return results
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:  # SQLite has rolled back by itself after some errors.
-        connection.execute("rollback")

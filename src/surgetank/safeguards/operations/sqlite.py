@@ -6,12 +6,12 @@ Several processes may share the file; SQLite lets one write at a time.
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast
 
-from surgetank.core.errors import ConflictError, QueueFullError
+from surgetank.core.errors import ConflictError, QueueFullError, SurgetankError
 from surgetank.core.operation import OperationId, OperationState, Step, StepState
 from surgetank.core.ports import Blocking
 from surgetank.core.value import Lane
@@ -26,6 +26,10 @@ from surgetank.safeguards.operations.record import (
 )
 from surgetank.safeguards.operations.sqlite_error import translated
 from surgetank.safeguards.operations.sqlite_schema import connect
+
+T = TypeVar("T")
+Write = Callable[[sqlite3.Connection], object]
+"""Reads and writes inside a transaction; raises before it has written anything, or not at all."""
 
 WRITES_PER_COMMIT = 256
 """Writes in one transaction: past some hundreds a longer one only delays its callers."""
@@ -89,8 +93,8 @@ class SQLiteStore:
         self._blocking = blocking
         self._open_max = open_max
         self._is_closed = False
-        self.writes = GroupCommit(
-            connection, blocking, batch=writes_per_commit, pending_max=pending_writes_max
+        self.writes: GroupCommit[Write] = GroupCommit(
+            self._transact, batch=writes_per_commit, pending_max=pending_writes_max
         )
 
     @classmethod
@@ -121,7 +125,7 @@ class SQLiteStore:
 
     async def submit(self, record: Record) -> bool:
         """Store a new operation; see `Store.submit`."""
-        return await self.writes.run(partial(_submit, record=record, open_max=self._open_max))
+        return await self._write(partial(_submit, record=record, open_max=self._open_max))
 
     async def read(self, operation_id: OperationId) -> Record | None:
         """Read one operation; see `Store.read`."""
@@ -130,13 +134,13 @@ class SQLiteStore:
 
     async def save(self, changes: Sequence[Change]) -> tuple[bool, ...]:
         """Make each change that still holds; see `Store.save`."""
-        return await self.writes.run(partial(_save, changes=changes))
+        return await self._write(partial(_save, changes=changes))
 
     async def renew(
         self, leases: Sequence[tuple[OperationId, int]], *, until: float
     ) -> tuple[bool, ...]:
         """Move the end of leases; see `Store.renew`."""
-        return await self.writes.run(partial(_renew, leases=leases, until=until))
+        return await self._write(partial(_renew, leases=leases, until=until))
 
     async def queues(self) -> Mapping[str, float]:
         """Read when each queue's first operation is due; see `Store.queues`."""
@@ -152,7 +156,7 @@ class SQLiteStore:
 
     async def forget(self, *, before: float, limit: int) -> int:
         """Delete operations that ended long ago; see `Store.forget`."""
-        return await self.writes.run(partial(_forget, before=before, limit=limit))
+        return await self._write(partial(_forget, before=before, limit=limit))
 
     async def tally(self) -> tuple[Tally, ...]:
         """Count operations; see `Store.tally`."""
@@ -169,6 +173,12 @@ class SQLiteStore:
         self._is_closed = True
         await self.writes.drain()
         await self._blocking.run(self._connection.close)
+
+    async def _transact(self, writes: Sequence[Write]) -> Sequence[object]:
+        return await self._blocking.run(partial(_transact, self._connection, writes))
+
+    async def _write(self, write: Callable[[sqlite3.Connection], T]) -> T:
+        return cast("T", await self.writes.run(write))
 
     async def _read(self, query: str, arguments: tuple[object, ...]) -> list[Record]:
         return await self._blocking.run(partial(_read_records, self._connection, query, arguments))
@@ -349,3 +359,32 @@ def _renew(
 
 def _forget(connection: sqlite3.Connection, *, before: float, limit: int) -> int:
     return connection.execute(_FORGET, (before, limit)).rowcount
+
+
+def _transact(connection: sqlite3.Connection, writes: Sequence[Write]) -> list[object]:
+    """Run all in one transaction; a refusal of one leaves the others alone."""
+    results: list[object] = []
+    with translated(may_have_acted=False):
+        connection.execute("begin immediate")
+        try:
+            for write in writes:
+                try:
+                    results.append(write(connection))
+                except SurgetankError as refusal:
+                    results.append(refusal)
+        except BaseException:
+            _roll_back(connection)
+            raise
+    # A commit that fails with an I/O error may or may not be on disk.
+    with translated(may_have_acted=True):
+        try:
+            connection.execute("commit")
+        except sqlite3.Error:
+            _roll_back(connection)
+            raise
+    return results
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:  # SQLite has rolled back by itself after some errors.
+        connection.execute("rollback")

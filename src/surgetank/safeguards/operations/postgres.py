@@ -1,0 +1,210 @@
+"""Operations in PostgreSQL, for several nodes: every commit durable, writes grouped.
+
+Two connections a node, in the event loop: one writes, one transaction at a time, in which all that
+waits is written; the other reads. A pool would help neither: the commit is what takes time, and
+what waits for it shares the next one.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Self, cast
+
+from surgetank.core.errors import DependencyError
+from surgetank.core.operation import OperationId, OperationState
+from surgetank.core.value import Lane
+from surgetank.safeguards.operations.commit import GroupCommit
+from surgetank.safeguards.operations.postgres_error import was_rolled_back
+from surgetank.safeguards.operations.postgres_schema import migrate
+from surgetank.safeguards.operations.postgres_session import Connection, Limits, Session
+from surgetank.safeguards.operations.postgres_text import (
+    COLUMNS,
+    DEADLINE_AT,
+    RUN_AT,
+    read_record,
+)
+from surgetank.safeguards.operations.postgres_write import (
+    Forget,
+    Renew,
+    Save,
+    Submit,
+    Write,
+    transact,
+)
+from surgetank.safeguards.operations.record import Change, Due, Record, Tally
+
+WRITES_PER_COMMIT = 256
+"""Writes in one transaction: past some hundreds a longer one only delays its callers."""
+PENDING_WRITES_MAX = 10_000
+OPEN_OPERATIONS_MAX = 1_000_000
+"""Of all nodes. Each sees what the others have committed: they may exceed it by a batch each."""
+TRIES_MAX = 4
+"""Of a transaction that the server undid because another was in its way."""
+
+_READ = f"""select {COLUMNS} from surgetank.operation o join surgetank.body b using (number)
+ where o.id = %s"""  # noqa: S608 - constants
+# What is due and the first that is not, which comes without its body; in one look at the table.
+_DUE = f"""select {COLUMNS} from (
+ (select * from surgetank.operation where queue = %(queue)s and run_at <= %(now)s
+  order by run_at, number limit %(rows)s)
+ union all
+ (select * from surgetank.operation where queue = %(queue)s and run_at > %(now)s
+  order by run_at, number limit 1)
+) o left join surgetank.body b on b.number = o.number and o.run_at <= %(now)s
+ order by o.run_at, o.number"""  # noqa: S608 - constants
+_LATE = f"""select {COLUMNS} from (
+ (select * from surgetank.operation where deadline_at <= %(now)s
+  and deadline_at is not null and state in ('ready', 'waiting')
+  order by deadline_at, number limit %(rows)s)
+ union all
+ (select * from surgetank.operation where deadline_at > %(now)s
+  and deadline_at is not null and state in ('ready', 'waiting')
+  order by deadline_at, number limit 1)
+) o left join surgetank.body b on b.number = o.number and o.deadline_at <= %(now)s
+ order by o.deadline_at, o.number"""  # noqa: S608 - constants
+_QUEUES = """with recursive used (queue) as (
+ select min(queue) from surgetank.operation where queue is not null
+ union all
+ select (select min(queue) from surgetank.operation where queue > used.queue)
+ from used where used.queue is not null
+) select queue, (select min(run_at) from surgetank.operation where queue = used.queue)
+ from used where queue is not null"""
+_TALLY = """select lane, state, sum(operations)::bigint, sum(owed)::bigint from surgetank.tally
+ group by lane, state having sum(operations) > 0"""
+
+
+class PostgresStore:
+    """The `Store` on PostgreSQL."""
+
+    def __init__(
+        self,
+        writing: Session,
+        reading: Session,
+        *,
+        writes_per_commit: int = WRITES_PER_COMMIT,
+        pending_writes_max: int = PENDING_WRITES_MAX,
+        open_max: int = OPEN_OPERATIONS_MAX,
+    ) -> None:
+        self._writing = writing
+        self._reading = reading
+        self._open_max = open_max
+        self.writes: GroupCommit[Write] = GroupCommit(
+            self._transact, batch=writes_per_commit, pending_max=pending_writes_max
+        )
+        self.repeats = 0
+        """Transactions that the server undid and that were made again, for operators and tests."""
+
+    @classmethod
+    async def open(
+        cls,
+        address: str,
+        *,
+        limits: Limits = Limits(),  # noqa: B008 - a value
+        writes_per_commit: int = WRITES_PER_COMMIT,
+        pending_writes_max: int = PENDING_WRITES_MAX,
+        open_max: int = OPEN_OPERATIONS_MAX,
+    ) -> Self:
+        """Open the database at `address`, migrated.
+
+        Args:
+            address: As libpq reads it. It must lead to PostgreSQL itself, or to a pooler that
+                gives each client a connection of its own: ours have settings.
+            limits: How long to wait for the server.
+            writes_per_commit: Writes in one transaction; at least 1.
+            pending_writes_max: Writes that may wait; at least 1.
+            open_max: Unfinished operations in the database, of all nodes.
+
+        Raises:
+            InvalidInputError: `address` cannot be read.
+            DependencyError: the database cannot be reached or written.
+            IntegrityError: its schema is not ours, is damaged, or is a newer release's.
+        """
+        writing, reading = Session(address, limits), Session(address, limits)
+        try:
+            await writing.run(migrate, is_repeatable=True)
+        except BaseException:
+            await writing.close()
+            raise
+        return cls(
+            writing,
+            reading,
+            writes_per_commit=writes_per_commit,
+            pending_writes_max=pending_writes_max,
+            open_max=open_max,
+        )
+
+    async def submit(self, record: Record) -> bool:
+        """Store a new operation; see `Store.submit`."""
+        return cast("bool", await self.writes.run(Submit(record)))
+
+    async def read(self, operation_id: OperationId) -> Record | None:
+        """Read one operation; see `Store.read`."""
+        rows = await self._read(_READ, (operation_id,))
+        return read_record(rows[0]) if rows else None
+
+    async def save(self, changes: Sequence[Change]) -> tuple[bool, ...]:
+        """Make each change that still holds; see `Store.save`."""
+        return cast("tuple[bool, ...]", await self.writes.run(Save(changes)))
+
+    async def renew(
+        self, leases: Sequence[tuple[OperationId, int]], *, until: float
+    ) -> tuple[bool, ...]:
+        """Move the end of leases; see `Store.renew`."""
+        return cast("tuple[bool, ...]", await self.writes.run(Renew(leases, until)))
+
+    async def queues(self) -> Mapping[str, float]:
+        """Read when each queue's first operation is due; see `Store.queues`."""
+        return dict(await self._read(_QUEUES, ()))
+
+    async def due(self, queue: str, *, now: float, limit: int) -> Due:
+        """Read what is due in a queue; see `Store.due`."""
+        arguments = {"queue": queue, "now": float(now), "rows": limit + 1}
+        rows = await self._read(_DUE, arguments)
+        return _due(rows, column=RUN_AT, now=now, limit=limit)
+
+    async def late(self, *, now: float, limit: int) -> Due:
+        """Read operations whose deadline has passed; see `Store.late`."""
+        rows = await self._read(_LATE, {"now": float(now), "rows": limit + 1})
+        return _due(rows, column=DEADLINE_AT, now=now, limit=limit)
+
+    async def forget(self, *, before: float, limit: int) -> int:
+        """Delete operations that ended long ago; see `Store.forget`."""
+        return cast("int", await self.writes.run(Forget(float(before), limit)))
+
+    async def tally(self) -> tuple[Tally, ...]:
+        """Count operations; see `Store.tally`."""
+        return tuple(
+            Tally(Lane(lane), OperationState(state), operations, owed)
+            for lane, state, operations, owed in await self._read(_TALLY, ())
+        )
+
+    async def close(self) -> None:
+        """Write what waits and hang up; see `Store.close`."""
+        await self.writes.drain()
+        await self._writing.close()
+        await self._reading.close()
+
+    async def _transact(self, writes: Sequence[Write]) -> Sequence[object]:
+        work = partial(transact, writes=writes, open_max=self._open_max)
+        for _ in range(TRIES_MAX - 1):
+            try:
+                return await self._writing.run(work, is_repeatable=False)
+            except DependencyError as error:
+                if not was_rolled_back(error):
+                    raise
+                self.repeats += 1
+        return await self._writing.run(work, is_repeatable=False)
+
+    async def _read(self, query: str, arguments: Any) -> list[Any]:
+        work = partial(_fetch, query=query, arguments=arguments)
+        return await self._reading.run(work, is_repeatable=True)
+
+
+async def _fetch(connection: Connection, *, query: Any, arguments: Any) -> list[Any]:
+    return await (await connection.execute(query, arguments)).fetchall()
+
+
+def _due(rows: Sequence[Any], *, column: int, now: float, limit: int) -> Due:
+    """Divide rows, in order of the instant in `column`, where they are not due or too many."""
+    due = [row for row in rows[:limit] if row[column] <= now]
+    next_at = rows[len(due)][column] if len(rows) > len(due) else None
+    return Due(tuple(read_record(row) for row in due), next_at)
