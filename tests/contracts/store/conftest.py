@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable, Coroutine, Generator, Iterator
@@ -56,7 +57,10 @@ def postgres_server() -> Generator[Server]:
         )
     pytest.importorskip("psycopg", reason="the package psycopg is not installed")
     with tempfile.TemporaryDirectory(prefix="surgetank-") as folder:
-        server: Server = package.get_server(Path(folder) / "data", cleanup_mode="delete")
+        try:
+            server: Server = package.get_server(Path(folder) / "data", cleanup_mode="delete")
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            pytest.skip(f"PostgreSQL does not start on this machine: {error}")
         # After a crash it would sync every file by itself, which takes a minute on some machines.
         server.psql("alter system set recovery_init_sync_method = syncfs")
         server.psql("select pg_reload_conf()")
