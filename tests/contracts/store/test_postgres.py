@@ -19,6 +19,7 @@ from surgetank.core.errors import (
     InvalidInputError,
     QueueFullError,
 )
+from surgetank.safeguards.operations.migrations import migrations
 from surgetank.safeguards.operations.progress import begin, expire
 from surgetank.safeguards.operations.record import Change, Record, identify
 
@@ -28,9 +29,6 @@ from surgetank.safeguards.operations import postgres_session  # noqa: E402 - aft
 from surgetank.safeguards.operations.postgres import (  # noqa: E402 - after the check
     TRIES_MAX,
     PostgresStore,
-)
-from surgetank.safeguards.operations.postgres_schema import (  # noqa: E402 - after the check
-    migrations,
 )
 from surgetank.safeguards.operations.postgres_session import (  # noqa: E402 - after the check
     Limits,
@@ -285,7 +283,7 @@ def test_nodes_that_start_at_once_migrate_once(database: str) -> None:
     async def body() -> None:
         nodes = await asyncio.gather(*(PostgresStore.open(database) for _ in range(4)))
         versions = await ask(database, "select version from surgetank.migration order by 1")
-        assert versions == [(each,) for each in range(1, len(migrations()) + 1)]
+        assert versions == [(each,) for each in range(1, len(migrations("postgres")) + 1)]
         for node in nodes:
             await node.close()
 

@@ -17,10 +17,11 @@ from surgetank.core.errors import (
 from surgetank.core.operation import NewOperation
 from surgetank.runtime.simulation.blocking import InlineBlocking
 from surgetank.runtime.simulation.loop import VirtualLoop, run
+from surgetank.safeguards.operations.migrations import migrations
 from surgetank.safeguards.operations.progress import new_record
 from surgetank.safeguards.operations.record import Record, identify
 from surgetank.safeguards.operations.sqlite import SQLiteStore
-from surgetank.safeguards.operations.sqlite_schema import connect, migrations
+from surgetank.safeguards.operations.sqlite_schema import connect
 
 New = Callable[..., NewOperation]
 
@@ -71,7 +72,7 @@ def test_the_schema_has_a_version_and_opening_again_keeps_the_data(
         connection, store = open_file(tmp_path)
         await store.submit(record(new_operation, "k"))
         version = connection.execute("pragma user_version").fetchone()[0]
-        assert version == len(migrations()) >= 1
+        assert version == len(migrations("sqlite")) >= 1
         await store.close()
         store = await open_store(tmp_path)
         assert await store.read(identify("k")) is not None

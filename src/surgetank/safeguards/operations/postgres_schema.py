@@ -5,27 +5,15 @@ once take turns: who comes second finds the work done.
 """
 
 from collections.abc import Sequence
-from importlib import resources
 from typing import Any
 
 from surgetank.core.errors import IntegrityError
+from surgetank.safeguards.operations.migrations import migrations
 from surgetank.safeguards.operations.postgres_session import Connection
 
-_FILES = "surgetank.safeguards.operations.migrations.postgres"
 _TURN = (1400204883, -1)  # Of advisory locks; slots of the tally have the same first half.
 _HISTORY = """create table surgetank.migration (
  version integer primary key, applied_at timestamptz not null default now())"""
-
-
-def migrations() -> tuple[str, ...]:
-    """The SQL of every version, the first one first."""
-    files = sorted(
-        (file for file in resources.files(_FILES).iterdir() if file.name.endswith(".sql")),
-        key=lambda file: file.name,
-    )
-    numbers = [int(file.name.split("_", 1)[0]) for file in files]
-    assert numbers == list(range(1, len(files) + 1)), "migrations are numbered from 1, with no gap"
-    return tuple(file.read_text(encoding="utf-8") for file in files)
 
 
 async def migrate(connection: Connection) -> None:
@@ -35,7 +23,7 @@ async def migrate(connection: Connection) -> None:
         IntegrityError: the schema is somebody else's, or newer than ours.
         psycopg.Error: the database failed; nothing was changed.
     """
-    wanted = migrations()
+    wanted = migrations("postgres")
     if await _version(connection) == len(wanted):
         return
     async with connection.transaction():

@@ -6,26 +6,14 @@ Source: https://sqlite.org/wal.html and https://sqlite.org/pragma.html#pragma_sy
 """
 
 import sqlite3
-from importlib import resources
 
 from surgetank.core.errors import IntegrityError
+from surgetank.safeguards.operations.migrations import migrations
 from surgetank.safeguards.operations.sqlite_error import translated
 
-_FILES = "surgetank.safeguards.operations.migrations.sqlite"
 _STATEMENTS_CACHED = 128
 _CHECKPOINT_PAGES = 4000
 """Checkpoint at 16 MB of log, not 4: a checkpoint syncs the whole file."""
-
-
-def migrations() -> tuple[str, ...]:
-    """The SQL of every version, the first one first."""
-    files = sorted(
-        (file for file in resources.files(_FILES).iterdir() if file.name.endswith(".sql")),
-        key=lambda file: file.name,
-    )
-    numbers = [int(file.name.split("_", 1)[0]) for file in files]
-    assert numbers == list(range(1, len(files) + 1)), "migrations are numbered from 1, with no gap"
-    return tuple(file.read_text(encoding="utf-8") for file in files)
 
 
 def connect(path: str, *, busy_s: float) -> sqlite3.Connection:
@@ -68,7 +56,7 @@ def migrate(connection: sqlite3.Connection, path: str) -> None:
     Raises:
         IntegrityError: the file holds something else, or a schema newer than ours.
     """
-    wanted = migrations()
+    wanted = migrations("sqlite")
     if _version(connection) == len(wanted):
         return
     connection.execute("begin immediate")
