@@ -13,6 +13,11 @@ from surgetank.core.errors import QueueFullError
 
 W = TypeVar("W")
 
+WRITES_PER_COMMIT = 256
+"""Writes in one transaction: past some hundreds a longer one only delays its callers."""
+PENDING_WRITES_MAX = 10_000
+"""Writes that may wait."""
+
 
 class GroupCommit(Generic[W]):
     """Makes writes, many to a transaction, one transaction at a time."""

@@ -12,16 +12,15 @@ from typing import Any, Self, cast
 from surgetank.core.errors import DependencyError
 from surgetank.core.operation import OperationId, OperationState
 from surgetank.core.value import Lane
-from surgetank.safeguards.operations.commit import GroupCommit
+from surgetank.safeguards.operations.commit import (
+    PENDING_WRITES_MAX,
+    WRITES_PER_COMMIT,
+    GroupCommit,
+)
 from surgetank.safeguards.operations.postgres_error import was_rolled_back
 from surgetank.safeguards.operations.postgres_schema import migrate
 from surgetank.safeguards.operations.postgres_session import Connection, Limits, Session
-from surgetank.safeguards.operations.postgres_text import (
-    COLUMNS,
-    DEADLINE_AT,
-    RUN_AT,
-    read_record,
-)
+from surgetank.safeguards.operations.postgres_text import RECORD, read_record
 from surgetank.safeguards.operations.postgres_write import (
     Forget,
     Renew,
@@ -31,36 +30,31 @@ from surgetank.safeguards.operations.postgres_write import (
     transact,
 )
 from surgetank.safeguards.operations.record import Change, Due, Record, Tally
+from surgetank.safeguards.operations.row import DEADLINE_AT, RUN_AT
 
-WRITES_PER_COMMIT = 256
-"""Writes in one transaction: past some hundreds a longer one only delays its callers."""
-PENDING_WRITES_MAX = 10_000
 OPEN_OPERATIONS_MAX = 1_000_000
 """Of all nodes. Each sees what the others have committed: they may exceed it by a batch each."""
 TRIES_MAX = 4
 """Of a transaction that the server undid because another was in its way."""
 
-_READ = f"""select {COLUMNS} from surgetank.operation o join surgetank.body b using (number)
+_READ = f"""select {RECORD} from surgetank.operation o join surgetank.body b using (number)
  where o.id = %s"""  # noqa: S608 - constants
-# What is due and the first that is not, which comes without its body; in one look at the table.
-_DUE = f"""select {COLUMNS} from (
- (select * from surgetank.operation where queue = %(queue)s and run_at <= %(now)s
-  order by run_at, number limit %(rows)s)
+# What is at hand by an instant and the first that is not, which comes without its body; in one look
+# at the table.
+_BY_INSTANT = """select {record} from (
+ (select * from surgetank.operation where {where} and {instant} <= %(now)s
+  order by {instant}, number limit %(rows)s)
  union all
- (select * from surgetank.operation where queue = %(queue)s and run_at > %(now)s
-  order by run_at, number limit 1)
-) o left join surgetank.body b on b.number = o.number and o.run_at <= %(now)s
- order by o.run_at, o.number"""  # noqa: S608 - constants
-_LATE = f"""select {COLUMNS} from (
- (select * from surgetank.operation where deadline_at <= %(now)s
-  and deadline_at is not null and state in ('ready', 'waiting')
-  order by deadline_at, number limit %(rows)s)
- union all
- (select * from surgetank.operation where deadline_at > %(now)s
-  and deadline_at is not null and state in ('ready', 'waiting')
-  order by deadline_at, number limit 1)
-) o left join surgetank.body b on b.number = o.number and o.deadline_at <= %(now)s
- order by o.deadline_at, o.number"""  # noqa: S608 - constants
+ (select * from surgetank.operation where {where} and {instant} > %(now)s
+  order by {instant}, number limit 1)
+) o left join surgetank.body b on b.number = o.number and o.{instant} <= %(now)s
+ order by o.{instant}, o.number"""
+_DUE = _BY_INSTANT.format(record=RECORD, instant="run_at", where="queue = %(queue)s")
+_LATE = _BY_INSTANT.format(
+    record=RECORD,
+    instant="deadline_at",
+    where="deadline_at is not null and state in ('ready', 'waiting')",
+)
 _QUEUES = """with recursive used (queue) as (
  select min(queue) from surgetank.operation where queue is not null
  union all

@@ -8,15 +8,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from surgetank.core.operation import OperationId, OperationState, Step, StepState
-from surgetank.core.value import Lane
+from surgetank.core.operation import Step, StepState
 from surgetank.safeguards.operations.record import Progress, Record
+from surgetank.safeguards.operations.row import COLUMNS, OTHERS, read_row
 
-COLUMNS = """o.number, o.id, o.lane, o.state, o.queue, o.run_at, o.fence, o.worker, o.deadline_at,
- o.created_at, o.finished_at, o.progress, b.content"""
+RECORD = f"{COLUMNS}, o.progress, b.content"
 """What `read_record` reads, of `surgetank.operation o` and `surgetank.body b`."""
-RUN_AT, DEADLINE_AT = 5, 8
-"""Where they stand in `COLUMNS`."""
 
 
 def write_body(record: Record) -> str:
@@ -35,27 +32,15 @@ def write_progress(record: Record) -> str:
 
 
 def read_record(row: Sequence[Any]) -> Record:
-    """Read a row of `COLUMNS`."""
-    key, kind, region, steps = json.loads(row[12])
-    detail, progress = json.loads(row[11]) if row[11] else ("", [()] * len(steps))
-    return Record(
-        id=OperationId(row[1]),
-        key=key,
-        kind=kind,
-        region=region,
-        steps=tuple(Step(*fields) for fields in steps),
+    """Read a row of `RECORD`."""
+    told, content = row[OTHERS:]
+    key, kind, region, steps = json.loads(content)
+    detail, progress = json.loads(told) if told else ("", [()] * len(steps))
+    return read_row(
+        row,
+        body=(key, kind, region, tuple(Step(*fields) for fields in steps)),
         progress=tuple(_progress(*fields) for fields in progress),
-        lane=Lane(row[2]),
-        state=OperationState(row[3]),
-        queue=row[4],
-        run_at=row[5],
-        created_at=row[9],
-        deadline_at=row[8],
-        finished_at=row[10],
-        fence=row[6],
-        worker=row[7],
         detail=detail,
-        number=row[0],
     )
 
 

@@ -15,7 +15,11 @@ from surgetank.core.errors import ConflictError, QueueFullError, SurgetankError
 from surgetank.core.operation import OperationId, OperationState, Step, StepState
 from surgetank.core.ports import Blocking
 from surgetank.core.value import Lane
-from surgetank.safeguards.operations.commit import GroupCommit
+from surgetank.safeguards.operations.commit import (
+    PENDING_WRITES_MAX,
+    WRITES_PER_COMMIT,
+    GroupCommit,
+)
 from surgetank.safeguards.operations.record import (
     OPEN_STATES,
     Change,
@@ -24,6 +28,7 @@ from surgetank.safeguards.operations.record import (
     Record,
     Tally,
 )
+from surgetank.safeguards.operations.row import COLUMNS, DEADLINE_AT, OTHERS, RUN_AT, read_row
 from surgetank.safeguards.operations.sqlite_error import translated
 from surgetank.safeguards.operations.sqlite_schema import connect
 
@@ -31,24 +36,19 @@ T = TypeVar("T")
 Write = Callable[[sqlite3.Connection], object]
 """Reads and writes inside a transaction; raises before it has written anything, or not at all."""
 
-WRITES_PER_COMMIT = 256
-"""Writes in one transaction: past some hundreds a longer one only delays its callers."""
-PENDING_WRITES_MAX = 10_000
 OPEN_OPERATIONS_MAX = 1_000_000
 """About 3 GB of operations of three steps."""
 BUSY_S = 5.0
 """SQLite waits this long for another process that writes."""
 
 _ON_FALLBACK, _GIVEN_UP = 1, 2
-_RUN_AT, _DEADLINE_AT = 5, 8  # Where they stand in `_COLUMNS`.
 _ALWAYS = 1e18  # Later than any instant.
 
-_COLUMNS = """o.number, o.id, o.lane, o.state, o.queue, o.run_at, o.fence, o.worker, o.deadline_at,
- o.created_at, o.finished_at, o.detail, b.key, b.kind, b.region, b.steps"""
-_READ = f"select {_COLUMNS} from operation o join body b using (number) where o.id = ?"  # noqa: S608 - constants
-_DUE = f"""select {_COLUMNS} from operation o join body b using (number)
+_RECORD = f"{COLUMNS}, o.detail, b.key, b.kind, b.region, b.steps"
+_READ = f"select {_RECORD} from operation o join body b using (number) where o.id = ?"  # noqa: S608 - constants
+_DUE = f"""select {_RECORD} from operation o join body b using (number)
  where o.queue = ? order by o.run_at, o.number limit ?"""  # noqa: S608 - constants
-_LATE = f"""select {_COLUMNS} from operation o join body b using (number)
+_LATE = f"""select {_RECORD} from operation o join body b using (number)
  where o.deadline_at is not null and o.state in ('ready', 'waiting')
  order by o.deadline_at, o.number limit ?"""  # noqa: S608 - constants
 _STEPS = """select position, state, tries, sleeps, flags, checkpoint, detail
@@ -148,11 +148,11 @@ class SQLiteStore:
 
     async def due(self, queue: str, *, now: float, limit: int) -> Due:
         """Read what is due in a queue; see `Store.due`."""
-        return await self._read_due(_DUE, (queue, limit + 1), column=_RUN_AT, now=now, limit=limit)
+        return await self._read_due(_DUE, (queue, limit + 1), column=RUN_AT, now=now, limit=limit)
 
     async def late(self, *, now: float, limit: int) -> Due:
         """Read operations whose deadline has passed; see `Store.late`."""
-        return await self._read_due(_LATE, (limit + 1,), column=_DEADLINE_AT, now=now, limit=limit)
+        return await self._read_due(_LATE, (limit + 1,), column=DEADLINE_AT, now=now, limit=limit)
 
     async def forget(self, *, before: float, limit: int) -> int:
         """Delete operations that ended long ago; see `Store.forget`."""
@@ -235,7 +235,8 @@ def _read_due(
 
 
 def _record(connection: sqlite3.Connection, row: Any) -> Record:
-    steps = read_steps(row[15])
+    detail, key, kind, region, written = row[OTHERS:]
+    steps = read_steps(written)
     progress = [Progress()] * len(steps)
     if row[6]:  # A fence of 0: nothing was written since it was submitted.
         for position, state, tries, sleeps, flags, *texts in connection.execute(_STEPS, (row[0],)):
@@ -247,25 +248,8 @@ def _record(connection: sqlite3.Connection, row: Any) -> Record:
                 bool(flags & _GIVEN_UP),
                 *texts,
             )
-    return Record(
-        id=OperationId(row[1]),
-        key=row[12],
-        kind=row[13],
-        region=row[14],
-        steps=steps,
-        progress=tuple(progress),
-        lane=Lane(row[2]),
-        state=OperationState(row[3]),
-        queue=row[4],
-        run_at=row[5],
-        created_at=row[9],
-        deadline_at=row[8],
-        finished_at=row[10],
-        fence=row[6],
-        worker=row[7],
-        detail=row[11],
-        number=row[0],
-    )
+    body = (key, kind, region, steps)
+    return read_row(row, body=body, progress=tuple(progress), detail=detail)
 
 
 def _submit(connection: sqlite3.Connection, *, record: Record, open_max: int) -> bool:
