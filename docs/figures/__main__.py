@@ -7,7 +7,6 @@ groups make those alone; `--check` writes nothing and exits with 1 where somethi
 
 import argparse
 import difflib
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +14,8 @@ from tempfile import TemporaryDirectory
 
 from docs.figures import page, transcript
 from docs.figures.study import GROUPS
+
+from surgetank.rehearsal.processes import usual_jobs
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "figures"
@@ -47,7 +48,7 @@ def _made(name: str, tutorial: Path) -> dict[Path, str]:
         with TemporaryDirectory(prefix="surgetank-page-") as folder:
             shown = tutorial.read_text(encoding="utf-8")
             return {tutorial: transcript.play(shown, root=ROOT, folder=Path(folder))}
-    found = GROUPS[name](os.cpu_count() or 1)
+    found = GROUPS[name](usual_jobs())
     made = {FOLDER / file: drawn for file, drawn in found.drawings.items()}
     facts = {name: found.facts}
     return made | {file: page.fill(file.read_text(encoding="utf-8"), facts) for file in PAGES}

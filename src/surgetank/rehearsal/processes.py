@@ -1,13 +1,31 @@
 """Processes that play runs, and that end when what asked for them ends, however it does."""
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Generator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import NoReturn
 
+from surgetank.core.errors import InvalidInputError
+
 JOBS_MAX = 256
+
+
+def usual_jobs() -> int:
+    """One a core, and `JOBS_MAX` at the most."""
+    return min(os.cpu_count() or 1, JOBS_MAX)
+
+
+def check_jobs(jobs: int) -> None:
+    """Refuse a number of processes that nobody can have.
+
+    Raises:
+        InvalidInputError: it is not from 1 to `JOBS_MAX`.
+    """
+    if not 1 <= jobs <= JOBS_MAX:
+        raise InvalidInputError(f"from 1 to {JOBS_MAX} jobs")
 
 
 @contextmanager

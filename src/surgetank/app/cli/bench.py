@@ -1,6 +1,5 @@
 """`surgetank bench drain`: play release laws in many worlds, and show which drains them fastest."""
 
-import os
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,7 +19,7 @@ from surgetank.rehearsal.drain.document import Document, published
 from surgetank.rehearsal.drain.generator import SEED_MAX
 from surgetank.rehearsal.drain.reader import read, shipped
 from surgetank.rehearsal.drain.summary import Case, build
-from surgetank.rehearsal.processes import JOBS_MAX
+from surgetank.rehearsal.processes import JOBS_MAX, usual_jobs
 
 __all__ = ["register"]
 
@@ -145,7 +144,7 @@ def _drain(
     cases = _cases(worlds, random, seed=first, seeds=seeds, requests_max=requests_max)
     bench.require_extra()
     chosen = _laws(laws)
-    found = _play(chosen, cases, jobs=jobs or min(os.cpu_count() or 1, JOBS_MAX))
+    found = _play(chosen, cases, jobs=jobs or usual_jobs())
     if plot_path is not None:
         _draw(plot_path, found, cases)
     put_json(json, found.model_dump(mode="json", by_alias=True))

@@ -1,6 +1,5 @@
 """`surgetank drill`: play a scenario on the virtual clock, show it, judge it."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -37,7 +36,7 @@ from surgetank.rehearsal.drill.output.result_schema import published
 from surgetank.rehearsal.drill.result import build_result
 from surgetank.rehearsal.drill.session import SEEDS_MAX, drill
 from surgetank.rehearsal.drill.study.sensitivity_file import add_shipped
-from surgetank.rehearsal.processes import JOBS_MAX
+from surgetank.rehearsal.processes import JOBS_MAX, usual_jobs
 from surgetank.rehearsal.scenario.reader import load
 
 __all__ = ["register"]
@@ -151,7 +150,7 @@ def _play(
         raise InvalidInputError("--seeds and --seed: give one of them")
     usual = SENSITIVITY_SEEDS if study.is_sensitivity else SEEDS
     numbers = [seed] if seed is not None else list(range(1, (seeds or usual) + 1))
-    workers = jobs or min(os.cpu_count() or 1, JOBS_MAX)
+    workers = jobs or usual_jobs()
     variants = list(dict.fromkeys(variant or ()))
     if study.is_asked:
         check_alone("a sweep or a sensitivity run", {"--trace": outputs.trace})

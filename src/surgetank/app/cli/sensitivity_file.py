@@ -5,14 +5,13 @@
 """
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 
 from surgetank.app.cli.drill_study import SENSITIVITY_SEEDS, measure
 from surgetank.rehearsal.drill.study.sensitivity import deciding
 from surgetank.rehearsal.drill.study.sensitivity_file import document
-from surgetank.rehearsal.processes import JOBS_MAX
+from surgetank.rehearsal.processes import usual_jobs
 from surgetank.rehearsal.scenario.reader import read
 
 __all__ = ["main"]
@@ -28,8 +27,7 @@ def main(arguments: Sequence[str]) -> str:
     source = read(name)
     scenario = source.scenario()
     variants, seeds = deciding(scenario), list(range(1, SENSITIVITY_SEEDS + 1))
-    jobs = min(os.cpu_count() or 1, JOBS_MAX)
-    found = measure(source, variants=variants, seeds=seeds, jobs=jobs)
+    found = measure(source, variants=variants, seeds=seeds, jobs=usual_jobs())
     return json.dumps(document(scenario, found.rows, variants=variants, seeds=seeds), indent=1)
 
 

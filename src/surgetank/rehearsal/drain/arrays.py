@@ -10,14 +10,12 @@ from numba import njit
 
 from surgetank.control.breaker import Phase
 from surgetank.control.budget import BudgetPolicy
-from surgetank.control.evidence import LATENCIES_LIMIT
+from surgetank.control.governor import GovernorPolicy
 
 compiled = cast("Any", njit)(_nrt=False, forceinline=True)
 """Compiles a function of the world into its caller, without counting references: a tick took 3.1 us,
 and takes 0.2. The counts of some fifty arrays are not needed, as no function makes one; and to hand
 those arrays from function to function took as long as all that is done with them."""
-LATENCIES_MAX = LATENCIES_LIMIT
-"""Latencies kept in an interval."""
 FRESH, BACKLOG, UNSEEN = 0, 1, 2
 WAITING, DONE, LEFT = 0, 1, 2
 CLOSED, OPEN, HALF_OPEN = Phase.CLOSED.value, Phase.OPEN.value, Phase.HALF_OPEN.value
@@ -32,9 +30,10 @@ ARRIVALS_MAX = 100_000
 _BUDGET = BudgetPolicy()
 BUDGET, BUDGET_SHARE = _BUDGET.tokens_max, _BUDGET.ratio
 """Tokens of a retry budget, and what a good answer adds."""
-BURST_S = 0.1
+_GOVERNOR = GovernorPolicy()
+BURST_S = _GOVERNOR.burst_s
 """Unused pace that may be caught up, as in `control.governor`."""
-FRESH_FIRST_S = 5.0
+FRESH_FIRST_S = _GOVERNOR.fresh_first_s
 """Seconds that a breaker's probes are kept for fresh calls, as there."""
 DRIFT_S = 10.0
 """Time in which the slow drift of latency forgets itself."""

@@ -20,7 +20,7 @@ from surgetank.rehearsal.drain.document import RATIO_MAX, Document
 from surgetank.rehearsal.drain.generator import SEED_MAX, random_world
 from surgetank.rehearsal.drain.summary import Case, Run
 from surgetank.rehearsal.drain.world import World, optimum_s
-from surgetank.rehearsal.processes import JOBS_MAX, processes, stopped_by_sigterm
+from surgetank.rehearsal.processes import check_jobs, processes, stopped_by_sigterm
 
 if TYPE_CHECKING:
     from surgetank.rehearsal.drain.engine import Played
@@ -221,8 +221,7 @@ def conduct(
     Raises:
         InvalidInputError: `jobs` is out of range.
     """
-    if not 1 <= jobs <= JOBS_MAX:
-        raise InvalidInputError(f"from 1 to {JOBS_MAX} jobs")
+    check_jobs(jobs)
     found: dict[int, T] = {}
     with closing(_here(work, play) if jobs == 1 else _in_processes(work, play, jobs)) as ended:
         for index, result in ended:

@@ -8,7 +8,12 @@ A controller sees what a client sees and nothing else: the same results, latenci
 
 import numpy as np
 
-from surgetank.control.evidence import HIGH_QUANTILE, LOW_QUANTILE, RESULTS_MIN
+from surgetank.control.evidence import (
+    HIGH_QUANTILE,
+    LATENCIES_LIMIT,
+    LOW_QUANTILE,
+    RESULTS_MIN,
+)
 from surgetank.rehearsal.drain.arrays import (
     ARRIVALS_MAX,
     BACKLOG,
@@ -32,7 +37,6 @@ from surgetank.rehearsal.drain.arrays import (
     HEAD,
     HELD,
     KEPT,
-    LATENCIES_MAX,
     LEFT,
     OK,
     OPEN,
@@ -71,7 +75,7 @@ def see(w, c, law, calls, s, is_bad, is_throttled, latency_s, now, has_breaker):
 @compiled
 def keep(w, c, latency_s):
     """Keep a latency, as `control.evidence.gather` does."""
-    if w.latency[c, COUNT] % w.latency[c, STRIDE] == 0 and w.latency[c, KEPT] < LATENCIES_MAX:
+    if w.latency[c, COUNT] % w.latency[c, STRIDE] == 0 and w.latency[c, KEPT] < LATENCIES_LIMIT:
         w.latencies[c, w.latency[c, KEPT]] = latency_s
         w.latency[c, KEPT] += 1
     w.latency[c, COUNT] += 1
@@ -294,7 +298,7 @@ def last_three(w, c):
 
 @compiled
 def rank(values, count):
-    """Sort the first few in place; they are at most `LATENCIES_MAX`."""
+    """Sort the first few in place; they are at most `LATENCIES_LIMIT`."""
     for place in range(1, count):
         value = values[place]
         while place > 0 and values[place - 1] > value:
@@ -355,7 +359,7 @@ def control(w, law, event, tick, p):
         elif is_enough(w, c, law, now):
             close(w, c, event, now)
             law.follow(w.state[c], event, law.parameters[c])
-            begin(w, c, now, max(1, w.latency[c, COUNT] // LATENCIES_MAX))
+            begin(w, c, now, max(1, w.latency[c, COUNT] // LATENCIES_LIMIT))
         w.has_turned[c] = 0
         decided = (tick + p.lag_ticks) % w.obeyed.shape[0]
         for k in range(3):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from surgetank.control.breaker import Breaker, BreakerParameters
-from surgetank.control.evidence import EvidencePolicy
+from surgetank.control.evidence import LATENCIES_LIMIT, EvidencePolicy
 from surgetank.rehearsal.drain import arrays, loop
 from surgetank.rehearsal.drain.document import RATIO_MAX
 from surgetank.rehearsal.drain.world import World, optimum_s, phases
@@ -170,7 +170,7 @@ def _callers(p: arrays.Physics, law: Player) -> arrays.Callers:
         out=np.zeros(count, dtype=np.int64),
         counts=np.zeros((count, 8), dtype=np.int64),
         began_at=np.zeros(count),
-        latencies=np.zeros((count, arrays.LATENCIES_MAX)),
+        latencies=np.zeros((count, LATENCIES_LIMIT)),
         latency=latency,
         latency_sum=np.zeros(count),
         has_turned=np.zeros(count, dtype=np.int64),

@@ -15,7 +15,7 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from surgetank.core.errors import InvalidInputError
 from surgetank.rehearsal.drill.play import Run, play, scratch
-from surgetank.rehearsal.processes import JOBS_MAX, processes, stopped_by_sigterm
+from surgetank.rehearsal.processes import check_jobs, processes, stopped_by_sigterm
 from surgetank.rehearsal.scenario.schema import Scenario
 
 SEEDS_MAX = 1_000
@@ -110,8 +110,7 @@ def conduct(
         InvalidInputError: `jobs` is out of range, or a study asked for what cannot be played.
         SimulationError: A service failed in a way that no caller saw: our own fault.
     """
-    if not 1 <= jobs <= JOBS_MAX:
-        raise InvalidInputError(f"from 1 to {JOBS_MAX} jobs")
+    check_jobs(jobs)
     stand = _Stand(studies, on_asked or _ignore)
     if jobs == 1:
         prepare()
