@@ -51,11 +51,11 @@ def left(budget: Budget, policy: BudgetPolicy, *, now: float) -> float:
     return min(policy.tokens_max, budget.tokens + refill)
 
 
-def deposit(budget: Budget, policy: BudgetPolicy, *, now: float) -> Budget:
-    """Count one success."""
+def deposit(budget: Budget, policy: BudgetPolicy, *, now: float, count: int = 1) -> Budget:
+    """Count a success, or `count` of them."""
     if budget.tokens >= policy.tokens_max:
         return budget
-    tokens = left(budget, policy, now=now) + policy.ratio
+    tokens = left(budget, policy, now=now) + count * policy.ratio
     return Budget(min(policy.tokens_max, tokens), max(now, budget.counted_at))
 
 

@@ -134,6 +134,40 @@ def gather(
     )  # fmt: skip
 
 
+def merge(evidence: Evidence, more: Evidence) -> Evidence:
+    """Add what other callers of the same dependency have seen.
+
+    Each call keeps the same say: where one kept every latency and another every tenth, the first
+    gives up nine of ten. Of too many the latest stay.
+
+    Args:
+        evidence: Of the present interval.
+        more: What was gathered beside it. When it began does not matter.
+    """
+    mine, theirs = _spacing(evidence), _spacing(more)
+    latencies = (
+        *_thinned(evidence.latencies, round(theirs / mine)),
+        *_thinned(more.latencies, round(mine / theirs)),
+    )
+    while len(latencies) > LATENCIES_LIMIT:
+        latencies = _thinned(latencies, 2)
+    return Evidence(
+        evidence.began_at,
+        evidence.ok + more.ok,
+        evidence.bad + more.bad,
+        evidence.throttled + more.throttled,
+        evidence.backlog_ok + more.backlog_ok,
+        evidence.backlog_bad + more.backlog_bad,
+        max(evidence.held, more.held),
+        evidence.shed + more.shed,
+        max(evidence.in_flight_peak, more.in_flight_peak),
+        latencies,
+        evidence.stride,
+        evidence.latency_sum_s + more.latency_sum_s,
+        evidence.latency_count + more.latency_count,
+    )
+
+
 def is_enough(evidence: Evidence, policy: EvidencePolicy, *, now: float, late_s: float) -> bool:
     """Whether to close the interval; `late_s` is the latency above which a call is late."""
     results = evidence.ok + evidence.bad
@@ -168,3 +202,13 @@ def close(evidence: Evidence, *, now: float, late_s: float) -> tuple[Interval, E
 
 def _are_late(latencies: tuple[float, ...], late_s: float) -> bool:
     return len(latencies) >= RESULTS_MIN and min(latencies[-RESULTS_MIN:]) > late_s
+
+
+def _spacing(evidence: Evidence) -> float:
+    """Calls for each latency that was kept."""
+    return evidence.latency_count / len(evidence.latencies) if evidence.latencies else 1.0
+
+
+def _thinned(latencies: tuple[float, ...], step: int) -> tuple[float, ...]:
+    """Keep every `step`-th, the last among them."""
+    return latencies[:: -max(1, step)][::-1]

@@ -16,6 +16,7 @@ heaviest call goes when the lightest would, and those after it wait longer.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -231,6 +232,52 @@ def record(state: Governor, permit: Permit, outcome: Outcome, *, now: float) -> 
         due_at, hold_at, yield_at,
     )  # fmt: skip
     return _follow(recorded, was=was, now=now)
+
+
+def absorb(
+    state: Governor,
+    evidence: Evidence,
+    results: Sequence[OutcomeKind],
+    *,
+    now: float,
+    retry_at: float = -math.inf,
+) -> Governor:
+    """Report at once how many calls of the present epoch ended, as `record` does one by one.
+
+    Where workers share a governor, each brings what it has seen since it last came. The slots of
+    their calls are counted by whoever shares it.
+
+    Args:
+        state: Of the dependency's governor.
+        evidence: What the calls add to it; when it began does not matter.
+        results: How the latest of them ended, oldest first: all that the breaker is told.
+        now: Seconds on the caller's clock; never before an earlier call's.
+        retry_at: The latest instant that the dependency named, if any.
+    """
+    policy, budget, breaker, hold_at = state.policy, state.budget, state.breaker, -math.inf
+    if policy.budget is not None and evidence.latency_count > 0:
+        budget = budgets.deposit(budget, policy.budget, now=now, count=evidence.latency_count)
+    if evidence.throttled > 0:
+        hold_at = min(retry_at, now + policy.hold_s_max)
+    was, epoch = breaker.phase, breaker.epoch
+    for kind in results if policy.breaker is not None else ():
+        breaker = breakers.record(
+            breaker,
+            state.limits,
+            epoch,
+            is_failure=kind not in _ANSWERS,
+            is_blocked=kind is OutcomeKind.BLOCKED,
+            now=now,
+            retry_at=retry_at,
+        )
+    seen = state.evidence
+    absorbed = state._replace(
+        breaker=breaker,
+        budget=budget,
+        evidence=evidences.merge(seen, evidence) if breaker.phase == CLOSED else seen,
+        hold_until_at=max(state.hold_until_at, hold_at),
+    )
+    return _follow(absorbed, was=was, now=now)
 
 
 def give_back(state: Governor, permit: Permit, *, now: float) -> Governor:
