@@ -1,5 +1,6 @@
 """Workers that share a governor: one pace, one window, one breaker, whoever comes."""
 
+import itertools
 import math
 
 import pytest
@@ -48,14 +49,14 @@ def test_a_lease_holds_no_instant_farther_ahead_than_it_may() -> None:
 
 def test_permits_of_workers_do_not_overlap() -> None:
     shared, now, given = begun(), 0.0, list[float]()
-    back = {worker: 0.0 for worker in "abcd"}
+    back = dict.fromkeys("abcd", 0.0)
     while now < 10.0:
         worker = min(back, key=lambda each: back[each])
         now = max(now, back[worker])
         shared, lease = come(shared, report(worker, wants=1_000), now)
         given += instants(lease)
         back[worker] = lease.back_at
-    gaps = [after - before for before, after in zip(given, given[1:], strict=False)]
+    gaps = [after - before for before, after in itertools.pairwise(given)]
     assert min(gaps) > 0.01 - 1e-6
     assert len(given) > 990
 
@@ -72,7 +73,7 @@ def test_claims_stay_within_the_window_and_its_excess() -> None:
     shared = begun()
     release = shared.governor.release._replace(in_flight_max=8.0)  # type: ignore[attr-defined]
     shared = shared._replace(governor=shared.governor._replace(release=release))
-    shared, _ = come(shared, report("a", backlog_out=15, wants=1_000), 0.0)
+    shared, _ = come(shared, report("a", backlog_out=15), 0.0)
     _, lease = come(shared, report("b", wants=1_000), 0.0)
     assert (lease.permits, lease.reason) == (5, IN_FLIGHT)
 
@@ -107,6 +108,8 @@ def test_failures_of_all_open_the_breaker_for_all() -> None:
 
 def test_failures_of_one_worker_close_no_door() -> None:
     shared = begun()
+    for worker in "abcd":
+        shared, _ = come(shared, report(worker, backlog_out=1), 0.0)
     for turn in range(20):
         for worker in "abcd":
             kind = OutcomeKind.TRANSIENT if worker == "a" else OutcomeKind.OK
