@@ -107,12 +107,7 @@ def _connect(path: str) -> sqlite3.Connection:
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = normal")
             connection.execute("begin immediate")
-            version = int(connection.execute("pragma user_version").fetchone()[0])
-            if version > SCHEMA_VERSION:
-                raise IntegrityError(
-                    f"{path}: schema version {version}, but this release speaks up to "
-                    f"{SCHEMA_VERSION}; use the release that wrote it, or a newer one"
-                )
+            _check(connection, path)
             connection.execute(_SCHEMA)
             connection.execute(f"pragma user_version = {SCHEMA_VERSION}")
             connection.execute("commit")
@@ -120,3 +115,12 @@ def _connect(path: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _check(connection: sqlite3.Connection, path: str) -> None:
+    version = int(connection.execute("pragma user_version").fetchone()[0])
+    if version > SCHEMA_VERSION:
+        raise IntegrityError(
+            f"{path}: schema version {version}, but this release speaks up to "
+            f"{SCHEMA_VERSION}; use the release that wrote it, or a newer one"
+        )

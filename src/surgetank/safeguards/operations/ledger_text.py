@@ -18,7 +18,6 @@ from surgetank.core.value import Dependency
 
 VERSION = 1
 """Goes up when a field changes its meaning."""
-_NUMBERS = ("due_at", "hold_until_at", "yield_until_at")
 
 
 def write(shared: Shared) -> str:
@@ -33,7 +32,9 @@ def write(shared: Shared) -> str:
         "law": type(state.release).__name__,
         "release": state.release._asdict(),
         "evidence": state.evidence._asdict(),
-        **{name: getattr(state, name) for name in _NUMBERS},
+        "due_at": state.due_at,
+        "hold_until_at": state.hold_until_at,
+        "yield_until_at": state.yield_until_at,
         "members": [member._asdict() for member in shared.members],
     }
     return json.dumps(kept, separators=(",", ":"))
@@ -76,7 +77,9 @@ def _shared(kept: dict[str, Any], policy: GovernorPolicy, *, dependency: Depende
         budget=Budget(**kept["budget"]),
         release=release,
         evidence=Evidence(**evidence),
-        **{name: float(kept[name]) for name in _NUMBERS},
+        due_at=float(kept["due_at"]),
+        hold_until_at=float(kept["hold_until_at"]),
+        yield_until_at=float(kept["yield_until_at"]),
     )
     members = tuple(Member(**member) for member in kept["members"])
     return Shared(at, float(kept["leased_to_at"]), state, members)
