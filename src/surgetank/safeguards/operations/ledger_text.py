@@ -30,7 +30,7 @@ def write(shared: Shared) -> str:
         "breaker": state.breaker._asdict(),
         "budget": state.budget._asdict(),
         "law": type(state.release).__name__,
-        "release": state.release._asdict(),
+        "release": state.release._asdict(),  # pyright: ignore[reportPrivateUsage]  # a NamedTuple of some law
         "evidence": state.evidence._asdict(),
         "due_at": state.due_at,
         "hold_until_at": state.hold_until_at,
@@ -69,7 +69,7 @@ def _shared(kept: dict[str, Any], policy: GovernorPolicy, *, dependency: Depende
     state = governors.start(policy, dependency=dependency, now=at)
     release = state.release
     stored = {name: _frozen(value) for name, value in kept["release"].items()}
-    if kept["law"] == type(release).__name__ and stored.keys() == release._asdict().keys():
+    if kept["law"] == type(release).__name__ and stored.keys() == release._asdict().keys():  # pyright: ignore[reportPrivateUsage]  # likewise
         release = type(release)(**stored)
     evidence = {name: _frozen(value) for name, value in kept["evidence"].items()}
     state = state._replace(
