@@ -7,8 +7,8 @@ What is deleted is what nobody holds.
 """
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ from surgetank.safeguards.operations.write import (
     Stop,
     Submit,
     Write,
+    rounds,
 )
 
 T = TypeVar("T")
@@ -218,7 +219,7 @@ class Changed:
 
     async def send(self, connection: Connection) -> None:
         """Send the statements."""
-        for rows in _rounds(self._rows, key=lambda row: row[0]):
+        for rows in rounds(self._rows, key=lambda row: row[0]):
             answer = await connection.execute(self._statement, _columns(rows.values()))
             self._sent.append((rows, answer))
 
@@ -263,7 +264,7 @@ class _Added:
         """What the new ones were numbered, by place; known once there are results."""
 
     async def send(self, connection: Connection) -> None:
-        for rows in _rounds(self._rows, key=lambda row: row[0]):
+        for rows in rounds(self._rows, key=lambda row: row[0]):
             columns = _columns(rows.values())
             added = await connection.execute(_ADD, (*columns, self._open_max))
             # A statement of its own: it sees what another node added while ours waited for it.
@@ -290,19 +291,6 @@ class _Added:
         if stored != row[_DIGEST]:
             return ConflictError(f"key of {row[0]} is stored with another body: use another key")
         return False
-
-
-def _rounds(rows: Sequence[Row], *, key: Callable[[Row], Hashable]) -> list[dict[int, Row]]:
-    """Share out rows so that no share has two of one key; by their place, in order."""
-    seen = Counter[Hashable]()
-    rounds = list[dict[int, Row]]()
-    for place, row in enumerate(rows):
-        turn = seen[key(row)]
-        seen[key(row)] += 1
-        if turn == len(rounds):
-            rounds.append({})
-        rounds[turn][place] = row
-    return rounds
 
 
 def _columns(rows: Iterable[Row]) -> list[list[Any]]:
