@@ -161,7 +161,7 @@ class _Transaction:
         numbered = run("select seq from sqlite_sequence where name = 'operation'").fetchone()
         number = 0 if numbered is None else numbered[0]
         results: list[object] = []
-        new: list[Record] = []
+        new: list[tuple[int, Record]] = []
         bodies: list[Row] = []
         for record in records:
             body = (record.kind, record.region, record.subject, write_content(record))
@@ -176,21 +176,21 @@ class _Transaction:
             known[record.id] = body
             number += 1
             open_count += 1
-            placed = record._replace(number=number)
             if record.subject:
                 self._add(new, bodies)  # What it may supersede is to be there.
                 new, bodies = [], []
-                placed = self._place(placed)
-            new.append(placed)
+                new.append((number, self._place(record._replace(number=number))))
+            else:
+                new.append((number, record))
             bodies.append((number, *body))
             results.append(True)
         self._add(new, bodies)
         return results
 
-    def _add(self, records: Sequence[Record], bodies: Sequence[Row]) -> None:
-        self._change(_ADD, [_new_row(record) for record in records], columns=_ADDED_COLUMNS)
+    def _add(self, records: Sequence[tuple[int, Record]], bodies: Sequence[Row]) -> None:
+        self._change(_ADD, [_new_row(*each) for each in records], columns=_ADDED_COLUMNS)
         self._change(_ADD_BODY, bodies, columns=_BODY_COLUMNS)
-        self._counts.update([(record.lane.value, record.state.value) for record in records])
+        self._counts.update([(record.lane.value, record.state.value) for _, record in records])
 
     def _change(self, statement: str, rows: Sequence[Row], *, columns: int) -> list[Any]:
         """Run a statement for many rows, in as few calls as may be; what it returned of all."""
@@ -321,9 +321,9 @@ def _change_row(change: Change) -> Row:
     )
 
 
-def _new_row(record: Record) -> Row:
+def _new_row(number: int, record: Record) -> Row:
     return (
-        record.number,
+        number,
         record.id,
         record.lane.value,
         record.state.value,
