@@ -102,7 +102,7 @@ class PostgresStore:
         self._reading = reading
         self._taking = taking
         self._hearing = hearing
-        self._teller = Teller(reading)
+        self._teller = Teller(taking)
         self._listener: Listener | None = None
         self._open_max = open_max
         self.writes: GroupCommit[Write] = GroupCommit(
