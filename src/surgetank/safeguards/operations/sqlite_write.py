@@ -16,7 +16,7 @@ from surgetank.safeguards.operations.hold import HOLDS_MAX, Hold
 from surgetank.safeguards.operations.queue import LEASED, NEXT
 from surgetank.safeguards.operations.record import OPEN_STATES, Change, Record, Saved
 from surgetank.safeguards.operations.sqlite_error import translated
-from surgetank.safeguards.operations.subject import Subject, place
+from surgetank.safeguards.operations.subject import Subject, begins_again, place, place_again
 from surgetank.safeguards.operations.text import (
     COLUMNS,
     read_record,
@@ -56,7 +56,7 @@ _OLD = """select number, lane, state, owed from operation
  where finished_at < ? and queue is null
  order by finished_at limit ?"""
 _FORGET_SUBJECTS = """delete from subject where name in (
- select name from subject where changed_at < ?
+ select name from subject where changed_at < ? and holder is null
  and not exists (select 1 from operation where operation.number = subject.number)
  order by changed_at limit ?)"""
 _SET_SUBJECT = """insert into subject (name, generation, number, holder, changed_at)
@@ -171,8 +171,7 @@ class _Transaction:
     def _place(self, record: Record) -> Record:
         """Let a new operation of a subject take the place of older ones, or end at once."""
         run, name = self._connection.execute, record.subject
-        row = run("select generation, number, holder from subject where name = ?", (name,))
-        found = next((Subject(*each) for each in row.fetchall()), None)
+        found = self._find_subject(name)
         rows = [] if found is None else run(_BY_NUMBER, (found.number,)).fetchall()
         older = next((read_record(each) for each in rows), None)
         placed = place(record, found, older)
@@ -183,6 +182,22 @@ class _Transaction:
         if placed.subject is not None:
             run(_SET_SUBJECT, (name, *placed.subject, record.created_at))
         return placed.record
+
+    def _find_subject(self, name: str) -> Subject | None:
+        query = "select generation, number, holder from subject where name = ?"
+        row = self._connection.execute(query, (name,)).fetchone()
+        return None if row is None else Subject(*row)
+
+    def _begin_again(self, change: Change) -> Saved:
+        """Save one that begins again, unless a newer one took its place."""
+        placed = place_again(change.after, self._find_subject(change.after.subject))
+        if placed is None:
+            return Saved.LOST
+        saved = self._save(change._replace(after=placed.record))
+        if saved and placed.subject is not None:
+            row = (change.after.subject, *placed.subject, change.after.run_at)
+            self._connection.execute(_SET_SUBJECT, row)
+        return saved
 
     def _save(self, change: Change) -> Saved:
         before, after, due_by = change
@@ -226,7 +241,12 @@ class _Transaction:
             run(_BEGIN_NEXT, (number, NEXT))
 
     def _save_all(self, write: Save) -> tuple[Saved, ...]:
-        return tuple([self._save(change) for change in write.changes])
+        return tuple(
+            [
+                self._begin_again(change) if begins_again(change) else self._save(change)
+                for change in write.changes
+            ]
+        )
 
     def _renew(self, write: Renew) -> tuple[bool, ...]:
         return tuple([self._did(_RENEW, (write.until, *lease)) for lease in write.leases])
