@@ -182,6 +182,8 @@ async def _send(connection: Connection, write: Write) -> Any:
         case Release(number):
             return await run("delete from surgetank.hold where number = %s", (number,))
         case SetHold(hold):
+            # Two nodes that hold the same at once leave one hold.
+            await run("lock table surgetank.hold in share row exclusive mode")
             name = (hold.scope.value, hold.name)
             await run("delete from surgetank.hold where scope = %s and name = %s", name)
             row = {**hold._asdict(), "scope": hold.scope.value, "holds": HOLDS_MAX}
