@@ -87,7 +87,8 @@ class Store(Protocol):
     async def save(self, changes: Sequence[Change]) -> tuple[Saved, ...]:
         """Make each change whose `before` is still what is stored.
 
-        One that ends lets the next of its subject begin.
+        One that ends lets the next of its subject begin. One that begins again waits for an older
+        of its subject as a new one does, and is not made when a newer one took its place.
 
         Returns:
             One a change, in order. The stored fence is then `before.fence + 1` where one was made.
