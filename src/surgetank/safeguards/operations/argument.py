@@ -5,7 +5,6 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from surgetank.core.errors import InvalidInputError
-from surgetank.safeguards.operations.action import StepCall
 
 
 class Arguments(BaseModel):
@@ -23,17 +22,17 @@ class Arguments(BaseModel):
 A = TypeVar("A", bound=Arguments)
 
 
-def read_arguments(model: type[A], call: StepCall) -> A:
-    """Read the arguments of a call.
+def read_arguments(model: type[A], text: str) -> A:
+    """Read the arguments of a call, as JSON.
 
     Raises:
         InvalidInputError: They are not what `model` says; names the first key that is not. Values
             are told where they are numbers: texts may hold secrets, and errors are stored.
     """
     try:
-        return model.model_validate_json(call.arguments)
+        return model.model_validate_json(text)
     except ValidationError as invalid:
         error = invalid.errors(include_url=False)[0]
         key = ".".join(map(str, error["loc"])) or "arguments"
         value = f" = {error['input']}" if isinstance(error["input"], int | float) else ""
-        raise InvalidInputError(f"{call.step_name}: {key}{value}: {error['msg']}") from None
+        raise InvalidInputError(f"{key}{value}: {error['msg']}") from None

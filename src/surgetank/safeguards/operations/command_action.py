@@ -126,7 +126,7 @@ class CommandAction:
     async def __call__(self, call: StepCall, /) -> ActionResult:
         """Run the command, and save its notes as checkpoints."""
         try:
-            arguments = read_arguments(CommandArguments, call)
+            arguments = read_arguments(CommandArguments, call.arguments)
             limits = self._limits(arguments)
             command = self._command(arguments, call)
             patterns = [
