@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator
 from importlib import invalidate_caches
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from random import Random
 from textwrap import dedent
 from typing import Any, Protocol
 
@@ -13,11 +14,19 @@ import pytest
 from surgetank.core.errors import ConfigError, DependencyThrottledError, InvalidInputError
 from surgetank.core.operation import NewOperation, OperationId, OperationState
 from surgetank.core.value import Dependency, Outcome, OutcomeKind
+from surgetank.runtime.assembly import Ports, make_actions
+from surgetank.runtime.simulation.blocking import InlineBlocking
+from surgetank.runtime.simulation.clock import VirtualClock
 from surgetank.runtime.simulation.loop import VirtualLoop, run
+from surgetank.runtime.simulation.network import Network
+from surgetank.runtime.simulation.process import ScriptedProcesses
 from surgetank.safeguards.operations.action import Action, ActionResult, StepCall
 from surgetank.safeguards.operations.callable_action import GROUP, load_actions
+from surgetank.safeguards.operations.command_action import CommandActionPolicy
+from surgetank.safeguards.operations.http_action import HttpActionPolicy
 from surgetank.safeguards.operations.record import CHECKPOINT_CHARACTERS_MAX
 
+BUILT_IN = ["command", "http"]
 CODE = """
 from surgetank.core.errors import DependencyThrottledError
 from surgetank.core.value import Outcome, OutcomeKind
@@ -107,6 +116,23 @@ def called(action: Action, *, checkpoint: str = "") -> tuple[ActionResult, list[
     return run(main), saved
 
 
+def made(points: list[EntryPoint]) -> dict[str, Action]:
+    """All actions, as a service makes them."""
+
+    async def main(loop: VirtualLoop) -> dict[str, Action]:
+        clock = VirtualClock(loop)
+        return make_actions(
+            Ports(clock, Random(1), InlineBlocking()),
+            http=Network(loop).client("here"),
+            http_policy=HttpActionPolicy(),
+            processes=ScriptedProcesses({}, clock=clock),
+            command_policy=CommandActionPolicy(),
+            entry_points=points,
+        )
+
+    return run(main)
+
+
 def refused(points: list[EntryPoint]) -> str:
     """Why actions cannot be loaded."""
     with pytest.raises(ConfigError) as caught:
@@ -165,6 +191,20 @@ def test_two_distributions_bring_their_actions(install: Install) -> None:
     install("resize = acme:nothing")
     points = install("tag = other:nothing", name="other")
     assert sorted(load_actions(points, taken=())) == ["resize", "tag"]
+
+
+@pytest.mark.parametrize(
+    ("line", "names"), [("resize = acme:nothing", ["command", "http", "resize"]), ("", BUILT_IN)]
+)
+def test_they_stand_beside_the_built_in_ones(install: Install, line: str, names: list[str]) -> None:
+    assert sorted(made(install(line))) == names
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_none_takes_the_place_of_a_built_in_one(install: Install, name: str) -> None:
+    points = install(f"{name} = acme:nothing")
+    with pytest.raises(ConfigError, match=f"actions.{name} = .* has this name; choose another"):
+        made(points)
 
 
 def test_none_is_no_error() -> None:
