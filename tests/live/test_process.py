@@ -246,6 +246,15 @@ def test_what_can_never_be_started_is_rejected(command: Command) -> None:
     assert not caught.value.may_have_acted
 
 
+def test_where_exit_codes_are_thrown_away_nothing_is_started() -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with pytest.raises(DependencyRejectedError, match="throws exit codes away"):
+            ended(shell("exit 5"))
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
 def test_without_descriptors_it_cannot_start_now() -> None:
     async def main() -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -311,6 +311,9 @@ def _start(command: Command) -> _Started:
         DependencyRejectedError: It can never be started.
         DependencyError: It cannot be started now, or not be watched.
     """
+    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:  # then 0 would be told for every one
+        message = "whoever started us ignores SIGCHLD: the kernel throws exit codes away"
+        raise DependencyRejectedError(message, may_have_acted=False)
     files = list[int]()
     environment = dict(command.environment)
     try:
