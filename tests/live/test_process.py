@@ -192,6 +192,37 @@ def test_a_note_that_takes_long_is_not_broken_off_by_the_time_out() -> None:
     assert finished == [b"begun"]
 
 
+def told(script: str, limits: ProcessLimits) -> tuple[Ended, list[bytes]]:
+    """How a program ended, and what it told on its way."""
+    notes = list[bytes]()
+
+    async def noted(note: bytes) -> None:
+        notes.append(note)
+
+    async def main() -> Ended:
+        command = shell(script, note_variable=NOTES)
+        return await LiveProcesses().run(command, limits=limits, noted=noted)
+
+    return asyncio.run(main()), notes
+
+
+def test_notes_are_told_no_faster_than_the_limit() -> None:
+    script = 'for i in 1 2 3; do echo $i > "$NOTES"; sleep 0.2; done'
+    found, notes = told(script, PATIENT._replace(note_s=60.0))
+    assert (found.note, notes) == (b"3", [b"1"])
+
+
+def test_a_note_that_came_too_early_is_told_later() -> None:
+    script = 'echo 1 > "$NOTES"; sleep 0.2; echo 2 > "$NOTES"; sleep 600'
+    found, notes = told(script, ProcessLimits(timeout_s=3.0, note_s=1.0))
+    assert (found.is_timed_out, notes) == (True, [b"1", b"2"])
+
+
+def test_who_writes_notes_without_end_is_timed_out_all_the_same() -> None:
+    found, _ = told('while :; do echo on > "$NOTES"; done', HASTY._replace(note_s=0.0))
+    assert found.is_timed_out
+
+
 def test_cancelled_it_leaves_nothing_behind() -> None:
     command = shell('sleep 600 & echo $! > "$NOTES"; wait', note_variable=NOTES)
     note = asyncio.run(cancelled(command, PATIENT, times=1))

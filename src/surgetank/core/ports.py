@@ -75,8 +75,9 @@ class Processes(Protocol):
         Args:
             command: What to run.
             limits: What it may take.
-            noted: Awaited with each note while the program goes on, or with the last one when it
-                writes faster. When it raises, the program is ended and the error goes through.
+            noted: Awaited with the notes while the program goes on, `note_s` apart: with the last
+                one when it writes faster. When it raises, the program is ended and the error goes
+                through.
 
         Raises:
             DependencyRejectedError: It cannot be started and never will: there is no such program

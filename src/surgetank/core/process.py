@@ -36,6 +36,9 @@ class ProcessLimits(NamedTuple):
     """Bytes kept of each output, the last ones; the rest is read and dropped. At least 1."""
     note_bytes_max: int = 16 * 1024
     """Bytes kept of a note, the first ones; at least 1."""
+    note_s: float = 1.0
+    """Seconds from one note that is told to the next, at the least: who tells may write to a disk
+    that others share. At least 0."""
 
 
 class Ended(NamedTuple):

@@ -50,9 +50,9 @@ class LiveProcesses:
         """Run a program to its end, and leave nothing of it behind; see `Processes.run`."""
         child = _Child(command, self._environment, limits)
         try:
-            is_timed_out = not await child.watch(limits.timeout_s, noted)
+            is_timed_out = not await child.watch(noted or _ignore)
         finally:
-            await child.end(limits.grace_s)
+            await child.end()
         return child.ended(is_timed_out=is_timed_out)
 
 
@@ -63,6 +63,7 @@ class _Child:
         self, command: Command, environment: Mapping[str, str], limits: ProcessLimits
     ) -> None:
         self._name = command.argv[0]
+        self._limits = limits
         self._stirred = asyncio.Event()
         """Set when there is something to look at: a note, an end."""
         self._has_ended = False
@@ -82,26 +83,25 @@ class _Child:
         )
         self._note_outlet = _Outlet(note_file, self._take_note, self._stirred.set)
 
-    async def watch(
-        self, timeout_s: float, noted: Callable[[bytes], Awaitable[None]] | None
-    ) -> bool:
-        """Hand on its notes until it ends; False when it does not in `timeout_s`.
+    async def watch(self, noted: Callable[[bytes], Awaitable[None]]) -> bool:
+        """Hand on its notes until it ends; False when it does not before its time-out.
 
         The time-out never breaks off `noted`: half a write would leave its maker in doubt.
         """
-        until = asyncio.get_running_loop().time() + timeout_s
-        while not self._has_ended:
-            try:
-                async with asyncio.timeout_at(until):
+        time = asyncio.get_running_loop().time
+        note_at = time()
+        until = note_at + self._limits.timeout_s
+        while not self._has_ended and time() < until:
+            look_at = min(note_at, until) if self._notes.is_new else until
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(look_at):
                     await self._stir()
-            except TimeoutError:
-                return self._has_ended
-            note = self._notes.take_new()
-            if noted is not None and note is not None:
-                await noted(note)
-        return True
+            if self._notes.is_new and note_at <= time():
+                await noted(self._notes.take_new())
+                note_at = time() + self._limits.note_s
+        return self._has_ended
 
-    async def end(self, grace_s: float) -> None:
+    async def end(self) -> None:
         """Tell it to end, wait for it and for its outputs, then kill all that is left.
 
         Cancelled, it waits no longer.
@@ -110,7 +110,7 @@ class _Child:
             if not self._has_ended:
                 self._signal(signal.SIGTERM)
             with suppress(TimeoutError):
-                async with asyncio.timeout(grace_s):
+                async with asyncio.timeout(self._limits.grace_s):
                     while not (self._has_ended and all(each.is_closed for each in self._outlets)):
                         await self._stir()
         finally:
@@ -272,26 +272,33 @@ class _Notes:
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
-        self._new: bytes | None = None
         self._last: bytes | None = None
         self._begun = b""
+        self.is_new = False
+        """Whether there is a whole line that was not taken."""
 
     def take(self, data: bytes) -> bool:
         """Take in more; True when it ends a line."""
         *lines, begun = (self._begun + data).split(b"\n")
         if lines:
-            self._last = self._new = lines[-1][: self._bytes_max]
+            self._last = lines[-1][: self._bytes_max]
+            self.is_new = True
         self._begun = begun[: self._bytes_max]
         return bool(lines)
 
-    def take_new(self) -> bytes | None:
-        """The last whole line, if it was not taken before."""
-        new, self._new = self._new, None
-        return new
+    def take_new(self) -> bytes:
+        """Give the last whole line, once."""
+        assert self._last is not None, "there is one"
+        self.is_new = False
+        return self._last
 
     def last(self) -> bytes | None:
         """The last line when all is written: it may lack its end."""
         return self._begun or self._last
+
+
+async def _ignore(_: bytes) -> None:
+    """Tell nobody of a note."""
 
 
 class _Started(NamedTuple):
