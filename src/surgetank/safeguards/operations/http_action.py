@@ -5,7 +5,7 @@ same at every try, so that the other side can tell tries apart from wishes.
 
 An answer means what the arguments say of its error codes or its status, else what
 `control.outcome` says. What may have acted: a request whose answer never came, or that the other
-side failed at (5xx); who refused a request (4xx) has not done it, says RFC 9110 in section 15.5.
+side failed at (5xx); who refused it as wrong (4xx; RFC 9110, section 15.5) is taken not to have.
 
 Azure Resource Manager answers a PUT before it is done. The address to poll is saved before
 anything is polled: after a crash the operation is followed, not begun again. Polls go to where
