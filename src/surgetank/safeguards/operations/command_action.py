@@ -92,8 +92,8 @@ class CommandActionPolicy:
     """Limits of the command action; raises `InvalidInputError` if out of range."""
 
     programs: tuple[str, ...] = ()
-    """Programs that may be run, as `argv` names them; empty for any. Who may submit operations
-    may run them as the worker's user."""
+    """Programs that may be run, as `argv` names them; empty for any. A guard against mistakes and
+    no wall: by its arguments and variables a program may be made to run others."""
     inherited: tuple[str, ...] = (
         "HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TMPDIR", "TZ", "USER",
     )  # fmt: skip
