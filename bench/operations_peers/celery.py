@@ -53,7 +53,7 @@ class Celery:
         ready()
         self._app.worker_main(
             ["worker", "--pool=prefork", "--concurrency=1", "--without-gossip",
-             "--without-mingle", "--without-heartbeat", "--loglevel=ERROR", "--quiet"]
+             "--without-mingle", "--without-heartbeat", "--loglevel=ERROR"]
         )  # fmt: skip
 
     def left(self) -> int:

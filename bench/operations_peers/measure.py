@@ -62,6 +62,8 @@ def drain(settings: Settings) -> Drained:
         until = monotonic() + settings.bound_s
         while True:
             sleep(LOOK_S)
+            if any(worker.poll() is not None for worker in every):
+                raise _ended(settings)
             looked_at = monotonic()
             runs, first_at, last_at = ticks.read()
             if looked_at >= until:
@@ -79,7 +81,7 @@ def drain(settings: Settings) -> Drained:
 def _workers(settings: Settings) -> Iterator[list[Any]]:
     """Start the workers, each ready to go; end them, each with what it has started."""
     command = [sys.executable, "-m", "operations_peers.measure", "work", json.dumps(settings)]
-    log = (Path(settings.folder) / "workers.log").open("a")
+    log = _log_path(settings).open("w")
     every = [
         subprocess.Popen(  # noqa: S603 - this interpreter
             [*command, str(slot)],
@@ -95,8 +97,7 @@ def _workers(settings: Settings) -> Iterator[list[Any]]:
         for worker in every:
             assert worker.stdout is not None, "it is a pipe"
             if worker.stdout.readline() != "ready\n":
-                text = (Path(settings.folder) / "workers.log").read_text()
-                raise RuntimeError(f"a worker of {settings.side} ended: {text[-2000:]}")
+                raise _ended(settings)
         yield every
     finally:
         for worker in every:
@@ -116,6 +117,15 @@ def work(settings: Settings, slot: int) -> None:
         sys.stdin.readline()
 
     side_of(settings).work(ready, ticks.tick)
+
+
+def _ended(settings: Settings) -> RuntimeError:
+    text = _log_path(settings).read_text()
+    return RuntimeError(f"a worker of {settings.side} ended: {text[-2000:]}")
+
+
+def _log_path(settings: Settings) -> Path:
+    return Path(settings.folder) / "workers.log"
 
 
 def _ticks_path(settings: Settings) -> Path:
