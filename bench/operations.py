@@ -66,11 +66,13 @@ class Cell(NamedTuple):
     workers: int
 
 
-def cells(sides: Sequence[str], batches: Sequence[int]) -> list[Cell]:
+def cells(sides: Sequence[str], *, is_quick: bool) -> list[Cell]:
     """List what is measured: one SQLite file is one machine's, so that no fleet drains it."""
+    batches = BATCHES_QUICK if is_quick else BATCHES
+    fleets = [] if is_quick else [side for side in sides if side != "surgetank-sqlite"]
     return [
         *(Cell(DRAIN, side, batch, 1) for side in sides for batch in batches),
-        *(Cell(DRAIN, side, batches[-1], FLEET) for side in sides if "sqlite" not in side),
+        *(Cell(DRAIN, side, batches[-1], FLEET) for side in fleets),
         *(Cell(SUBMIT, side, batches[-1], 1) for side in sides),
     ]
 
@@ -175,7 +177,6 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, An
     """Measure everything, round by round, each in an order of its own."""
     rounds = ROUNDS_QUICK if options.quick else options.rounds
     bound_s = BOUND_QUICK_S if options.quick else BOUND_S
-    batches = BATCHES_QUICK if options.quick else BATCHES
     wanted = [side for side in SIDES if side.startswith(tuple(options.only or [""]))]
     runs, fsyncs_ms = list[Run](), list[float]()
     began_at = monotonic()
@@ -184,7 +185,7 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, An
         ExitStack() as servers,
     ):
         bench = Bench(Path(name), servers, say)
-        every = cells(bench.start(wanted, options.cache), batches)
+        every = cells(bench.start(wanted, options.cache), is_quick=options.quick)
         for number in range(rounds):
             for cell in Random(number).sample(every, len(every)):
                 if monotonic() - began_at > BENCH_S_MAX:
