@@ -40,14 +40,14 @@ OPERATIONS = {
     "surgetank-sqlite": 20_000,
     "surgetank-postgres": 20_000,
     "pgqueuer": 20_000,
-    "dbos": 2_000,
-    "celery-always": 1_500,
-    "celery-everysec": 2_000,
-    "procrastinate": 600,
+    "dbos": 1_500,
+    "celery-always": 800,
+    "celery-everysec": 1_000,
+    "procrastinate": 400,
 }
 """Of one measurement: some seconds' worth, and several batches in any case."""
-QUICK_RATIO = 0.15
-BOUND_S, BOUND_QUICK_S = 12.0, 4.0
+QUICK_RATIO = 0.2
+BOUND_S, BOUND_QUICK_S = 8.0, 4.0
 """Seconds of one measurement."""
 BENCH_S_MAX = 540.0
 """Seconds after which no measurement begins."""

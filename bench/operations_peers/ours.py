@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from random import Random
+from uuid import UUID
 
 from operations_peers.side import PAYLOAD, Settings, Submitted, submit_all
 from surgetank.control.governor import GovernorPolicy
@@ -26,6 +27,8 @@ from surgetank.safeguards.operations.store import Store
 
 STEPS = (Step("create", Dependency("compute@bench"), "nothing", PAYLOAD),)
 OPEN_STATES = (OperationState.READY, OperationState.WAITING, OperationState.RUNNING)
+BEGIN_MS = 1_770_055_380_000
+"""Milliseconds since 1970 at which the first key is made."""
 OPEN_MAX = 100_000_000
 BATCHES_IN_FLIGHT = 4
 """One is claimed and one written down while two run: what a pipeline needs, and some."""
@@ -37,9 +40,15 @@ async def nothing(call: StepCall) -> ActionResult:
     return ActionResult(Outcome(OutcomeKind.OK))
 
 
-def new_operation(number: int) -> NewOperation:
-    """Make an operation of one step with a key of its own."""
-    return NewOperation(f"vm-{number:09}", "create_vm", "bench", STEPS)
+def ordered_key(number: int) -> str:
+    """Make a UUID of version 7, a thousand a millisecond: its time, its turn, its number."""
+    when, turn = divmod(number, 1_000)
+    return str(UUID(hex=f"{BEGIN_MS + when:012x}7{turn:03x}8{number:015x}"))
+
+
+def new_operation(key: str) -> NewOperation:
+    """Make an operation of one step."""
+    return NewOperation(key, "create_vm", "bench", STEPS)
 
 
 class SQLite:
@@ -87,7 +96,7 @@ class SQLite:
 
     async def _submit(self, wanted: Settings) -> Submitted:
         async with self.opened() as service:
-            return await submit_all(lambda number: service.submit(new_operation(number)), wanted)
+            return await submit_all(lambda number: service.submit(new_operation(ordered_key(number))), wanted)
 
     @asynccontextmanager
     async def opened(
