@@ -23,12 +23,13 @@ from statistics import median
 from time import monotonic
 from typing import Any, NamedTuple
 
+from rich.console import Console
+
 from operations_peers import report, server
 from operations_peers.measure import SIDES
 from operations_peers.report import DRAIN, SUBMIT, Run
 from operations_peers.server import Missing
 from operations_peers.side import Settings
-from rich.console import Console
 
 HERE = Path(__file__).parent
 ROUNDS, ROUNDS_QUICK = 3, 1
@@ -113,7 +114,9 @@ class Bench:
         except Missing as error:
             self._leave_out(peers, error, missing)
         self._python = {side: str(python) if side in peers else sys.executable for side in sides}
-        on_postgres = [side for side in sides if side != "surgetank-sqlite" and side not in server.FSYNC]
+        on_postgres = [
+            side for side in sides if side != "surgetank-sqlite" and side not in server.FSYNC
+        ]
         try:
             if on_postgres:
                 self._postgres = self._servers.enter_context(server.postgres(self.folder))
@@ -137,7 +140,14 @@ class Bench:
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             with self._address(cell.side, Path(folder)) as address:
                 settings = Settings(
-                    cell.side, address, folder, cell.batch, cell.workers, operations, CALLERS, bound_s
+                    cell.side,
+                    address,
+                    folder,
+                    cell.batch,
+                    cell.workers,
+                    operations,
+                    CALLERS,
+                    bound_s,
                 )
                 ended = self._run(cell, settings)
             if ended is None or ended.returncode:

@@ -10,7 +10,6 @@ all others wait: it finds a batch, asks the governor, and writes down as begun.
 import argparse
 import asyncio
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Generator
@@ -22,13 +21,14 @@ from time import monotonic
 from typing import NamedTuple
 from uuid import UUID
 
+from rich.console import Console
+from rich.table import Table
+
 from operations_peers import ours, server
 from operations_peers.ours import new_operation, ordered_key
 from operations_peers.postgres import count
 from operations_peers.server import Missing
 from operations_peers.side import Settings
-from rich.console import Console
-from rich.table import Table
 from surgetank.runtime.live.clock import SystemClock
 
 SUBMIT_AIM_PER_S = 10_000_000 / 180.0
@@ -95,7 +95,7 @@ async def claim(side: ours.SQLite) -> list[float]:
             before, began_at = ended, monotonic()
             await service.step(clock.now())
             took_s = monotonic() - began_at
-            while service.in_flight:
+            while service.in_flight:  # noqa: ASYNC110 - it says nothing when it is idle
                 await asyncio.sleep(LANDED_LOOK_S)
             if ended > before:  # Else it only learnt what there is.
                 claims_s.append(took_s)
@@ -125,7 +125,7 @@ def measure(store: str, keys: str, operations: int, address: str) -> Found:
 def stored_bytes(store: str, address: str) -> int:
     """Count what the tables and their indexes take, without the log of writes."""
     if store == "sqlite":
-        return os.stat(address).st_size
+        return Path(address).stat().st_size
     return count(
         address,
         "select sum(pg_total_relation_size(c.oid))::bigint from pg_class c"

@@ -20,7 +20,9 @@ class Celery:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._app = celery.Celery("bench", broker=f"redis+socket://{settings.address}", backend=None)
+        self._app = celery.Celery(
+            "bench", broker=f"redis+socket://{settings.address}", backend=None
+        )
         self._app.conf.update(
             task_acks_late=True,
             task_ignore_result=True,

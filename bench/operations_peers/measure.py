@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -78,7 +78,7 @@ def drain(settings: Settings) -> Drained:
 
 
 @contextmanager
-def _workers(settings: Settings) -> Iterator[list[Any]]:
+def _workers(settings: Settings) -> Generator[list[Any]]:
     """Start the workers, each ready to go; end them, each with what it has started."""
     command = [sys.executable, "-m", "operations_peers.measure", "work", json.dumps(settings)]
     log = _log_path(settings).open("w")

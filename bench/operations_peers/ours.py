@@ -96,7 +96,9 @@ class SQLite:
 
     async def _submit(self, wanted: Settings) -> Submitted:
         async with self.opened() as service:
-            return await submit_all(lambda number: service.submit(new_operation(ordered_key(number))), wanted)
+            return await submit_all(
+                lambda number: service.submit(new_operation(ordered_key(number))), wanted
+            )
 
     @asynccontextmanager
     async def opened(

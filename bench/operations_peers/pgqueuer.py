@@ -61,9 +61,7 @@ class PgQueuer:
             manager = qm.QueueManager(queries.Queries(db.AsyncpgDriver(connection)))
             manager.entrypoint(ENTRY)(nothing)
             ready()
-            await manager.run(
-                batch_size=self.settings.batch, dequeue_timeout=timedelta(seconds=1)
-            )
+            await manager.run(batch_size=self.settings.batch, dequeue_timeout=timedelta(seconds=1))
 
         uvloop.run(main())
 

@@ -117,9 +117,7 @@ def aims(found: Sequence[Median]) -> list[Aim]:
             wanted.append(Aim(f"drain by {batch}: {ours} / {peer}", times, ratio))
         if any(one.batch == batch and one.workers > 1 for one in found):
             ratio = _ratio(rate("surgetank-postgres", batch, 4), rate("surgetank-postgres", batch))
-            wanted.append(
-                Aim(f"drain by {batch}: surgetank-postgres, 4 workers / 1", 1.0, ratio)
-            )
+            wanted.append(Aim(f"drain by {batch}: surgetank-postgres, 4 workers / 1", 1.0, ratio))
     for side, per_s, p99_ms in (
         ("surgetank-sqlite", 30_000.0, 25.0),
         ("surgetank-postgres", 8_000.0, 60.0),

@@ -1,13 +1,11 @@
 """The servers of the bench, each on a socket in a folder of its own, with the same durability."""
 
-import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import warnings
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import count
 from pathlib import Path
