@@ -137,25 +137,26 @@ class Bench:
 
     def measure(self, cell: Cell, operations: int, bound_s: float) -> dict[str, Any] | None:
         """Measure one cell in a process of its side; None when it failed, which is said."""
-        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            with self._address(cell.side, Path(folder)) as address:
-                settings = Settings(
-                    cell.side,
-                    address,
-                    folder,
-                    cell.batch,
-                    cell.workers,
-                    operations,
-                    CALLERS,
-                    bound_s,
-                )
-                ended = self._run(cell, settings)
-            if ended is None or ended.returncode:
-                said = "took too long" if ended is None else ended.stderr.strip()[-500:]
-                self._say(f"{cell.what} of {cell.side} failed: {said}")
-                return None
-            found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
-            return found
+        with (
+            tempfile.TemporaryDirectory(dir=self.folder) as folder,
+            self._address(cell.side, Path(folder)) as address,
+        ):
+            settings = Settings(
+                side=cell.side,
+                address=address,
+                folder=folder,
+                batch=cell.batch,
+                workers=cell.workers,
+                operations=operations,
+                callers=CALLERS,
+                bound_s=bound_s,
+            )
+            printed, wrong = self._run(cell, settings)
+        if wrong or not printed:
+            self._say(f"{cell.what} of {cell.side} failed: {wrong.strip()[-500:]}")
+            return None
+        found: dict[str, Any] = json.loads(printed.splitlines()[-1])
+        return found
 
     @contextmanager
     def _address(self, side: str, folder: Path) -> Generator[str]:
@@ -168,19 +169,23 @@ class Bench:
             with self._postgres.database() as address:
                 yield address
 
-    def _run(self, cell: Cell, settings: Settings) -> subprocess.CompletedProcess[str] | None:
+    def _run(self, cell: Cell, settings: Settings) -> tuple[str, str]:
+        """Run the measurement; gives what it printed, and why it failed if it did."""
         command = ["-m", "operations_peers.measure", cell.what, json.dumps(settings)]
-        try:
-            return subprocess.run(  # noqa: S603 - written here
-                [self._python[cell.side], *command],
-                capture_output=True,
-                check=False,
-                cwd=HERE,
-                text=True,
-                timeout=SETUP_S + 2 * settings.bound_s,
-            )
-        except subprocess.TimeoutExpired:
-            return None
+        with subprocess.Popen(  # noqa: S603 - written here
+            [self._python[cell.side], *command],
+            cwd=HERE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                printed, wrong = process.communicate(timeout=SETUP_S + 2 * settings.bound_s)
+            except subprocess.TimeoutExpired:
+                return "", "took too long"
+            finally:
+                process.terminate()  # Where it has not ended: its workers end with it.
+            return printed, wrong if process.returncode else ""
 
 
 def run(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, Any]:
@@ -196,20 +201,22 @@ def run(options: argparse.Namespace, say: Callable[[str], None]) -> dict[str, An
     ):
         bench = Bench(Path(name), servers, say)
         every = cells(bench.start(wanted, options.cache), is_quick=options.quick)
-        for number in range(rounds):
-            for cell in Random(number).sample(every, len(every)):
-                if monotonic() - began_at > BENCH_S_MAX:
-                    say(f"{BENCH_S_MAX:g} s are over: round {number + 1} is not whole")
-                    break
-                fsyncs_ms.append(fsync_p50_ms(bench.folder))
-                operations = OPERATIONS[cell.side]
-                operations = round(QUICK_RATIO * operations) if options.quick else operations
-                found = bench.measure(cell, operations, bound_s)
-                if found is None:
-                    continue
-                found.pop("runs", None)
-                runs.append(_run_of(number, cell, found, fsyncs_ms[-1]))
-                say(f"{number + 1}: {cell.what} {cell.side} {runs[-1].rate_per_s:,.0f}/s")
+        plan = [
+            (number, cell)
+            for number in range(rounds)
+            for cell in Random(number).sample(every, len(every))
+        ]
+        for number, cell in plan:
+            if monotonic() - began_at > BENCH_S_MAX:
+                say(f"{BENCH_S_MAX:g} s are over: round {number + 1} of {rounds} is not whole")
+                break
+            fsyncs_ms.append(fsync_p50_ms(bench.folder))
+            operations = round(OPERATIONS[cell.side] * (QUICK_RATIO if options.quick else 1.0))
+            found = bench.measure(cell, operations, bound_s)
+            if found is None:
+                continue
+            runs.append(_run_of(number, cell, found, fsyncs_ms[-1]))
+            say(f"{number + 1}: {cell.what} {cell.side} {runs[-1].rate_per_s:,.0f}/s")
     return {
         "command": f"python bench/operations.py {' '.join(sys.argv[1:])}".strip(),
         "cores": len(os.sched_getaffinity(0)),

@@ -114,7 +114,8 @@ def work(settings: Settings, slot: int) -> None:
     def ready() -> None:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
-        sys.stdin.readline()
+        if not sys.stdin.readline():
+            sys.exit("whoever started this worker has gone")
 
     side_of(settings).work(ready, ticks.tick)
 
@@ -132,9 +133,16 @@ def _ticks_path(settings: Settings) -> Path:
     return Path(settings.folder) / "ticks"
 
 
+def _end(number: int, frame: object) -> None:
+    """End through every `finally`, so that workers end too."""
+    del number, frame
+    sys.exit("told to end")
+
+
 def main(what: str, text: str, slot: str = "0") -> None:
     """Measure one thing."""
     settings = Settings(*json.loads(text))
+    signal.signal(signal.SIGTERM, _end)
     if what == "work":
         work(settings, int(slot))
     elif what == "drain":
