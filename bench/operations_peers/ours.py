@@ -1,7 +1,7 @@
 """Surgetank's side: the public classes with every feature on.
 
 Governed by `GovernedPermits` under the default policy; each operation is written down as begun
-before its call, and its outcome after it. Counted when the outcome is durable.
+before its call, and its outcome after it.
 """
 
 import asyncio
@@ -16,17 +16,17 @@ from surgetank.core.operation import NewOperation, OperationState, Step
 from surgetank.core.value import Dependency, Outcome, OutcomeKind
 from surgetank.runtime.live.blocking import WorkerThread
 from surgetank.runtime.live.clock import SystemClock
-from surgetank.safeguards.operations.action import ActionResult, StepCall
+from surgetank.safeguards.operations.action import Action, ActionResult, StepCall
 from surgetank.safeguards.operations.permits import GovernedPermits
 from surgetank.safeguards.operations.policy import OperationsPolicy
 from surgetank.safeguards.operations.postgres import PostgresStore
-from surgetank.safeguards.operations.record import Record
 from surgetank.safeguards.operations.service import Operations
 from surgetank.safeguards.operations.sqlite import SQLiteStore
 from surgetank.safeguards.operations.store import Store
 
 STEPS = (Step("create", Dependency("compute@bench"), "nothing", PAYLOAD),)
 OPEN_STATES = (OperationState.READY, OperationState.WAITING, OperationState.RUNNING)
+GOOD = ActionResult(Outcome(OutcomeKind.OK))
 BEGIN_MS = 1_770_055_380_000
 """Milliseconds since 1970 at which the first key is made."""
 OPEN_MAX = 100_000_000
@@ -34,10 +34,10 @@ BATCHES_IN_FLIGHT = 4
 """One is claimed and one written down while two run: what a pipeline needs, and some."""
 
 
-async def nothing(call: StepCall) -> ActionResult:
+async def succeed(call: StepCall) -> ActionResult:
     """End well at once."""
     del call
-    return ActionResult(Outcome(OutcomeKind.OK))
+    return GOOD
 
 
 def ordered_key(number: int) -> str:
@@ -69,12 +69,13 @@ class SQLite:
     def work(self, ready: Callable[[], None], tick: Callable[[], None]) -> None:
         """Drain until ended."""
 
-        def watch(record: Record) -> None:
-            if record.finished_at is not None:
-                tick()
+        async def nothing(call: StepCall) -> ActionResult:
+            del call
+            tick()
+            return GOOD
 
         async def main() -> None:
-            async with self.opened(watch, batch=self.settings.batch) as service:
+            async with self.opened(nothing, batch=self.settings.batch) as service:
                 ready()
                 await service.run()
 
@@ -102,7 +103,7 @@ class SQLite:
 
     @asynccontextmanager
     async def opened(
-        self, watch: Callable[[Record], None] | None = None, *, batch: int | None = None
+        self, action: Action = succeed, *, batch: int | None = None
     ) -> AsyncGenerator[Operations]:
         """Build the service as an assembly would; `batch` None leaves the store's own groups."""
         clock, thread = SystemClock(), WorkerThread()
@@ -113,12 +114,11 @@ class SQLite:
         service = Operations(
             store=store,
             permits=GovernedPermits(default=GovernorPolicy(), clock=clock, chance=Random()),
-            actions={"nothing": nothing},
+            actions={"nothing": action},
             clock=clock,
             chance=Random(),
             policy=policy,
             worker="bench",
-            watch=watch,
         )
         try:
             yield service
