@@ -163,6 +163,13 @@ class Store(Protocol):
         """Count operations; the cost does not grow with their number."""
         ...
 
+    def listen(self, told: Callable[[], None]) -> None:
+        """Call `told` when another worker may have put something in or let something go.
+
+        A hint, where the store has any: some are for nothing, some are missed. Called at most once.
+        """
+        ...
+
     async def close(self) -> None:
         """Write what waits, then let go of the database; safe to repeat."""
         ...
