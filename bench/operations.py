@@ -169,12 +169,17 @@ class Bench:
             with self._postgres.database() as address:
                 yield address
 
+    def _path(self, side: str) -> str:
+        """Where a side's process finds modules: ours where this one does, a peer its driver."""
+        places = sys.path if self._python[side] == sys.executable else [HERE]
+        return os.pathsep.join(str(Path(place).absolute()) for place in places)
+
     def _run(self, cell: Cell, settings: Settings) -> tuple[str, str]:
         """Run the measurement; gives what it printed, and why it failed if it did."""
         command = ["-m", "operations_peers.measure", cell.what, json.dumps(settings)]
         with subprocess.Popen(  # noqa: S603 - written here
             [self._python[cell.side], *command],
-            cwd=HERE,
+            env={**os.environ, "PYTHONPATH": self._path(cell.side)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
