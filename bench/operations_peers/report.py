@@ -133,7 +133,7 @@ def _ratio(ours: float | None, peer: float | None) -> float | None:
 
 
 MEDIANS_HEAD = ("what", "batch", "workers", "side", "per s", "least to most", "p50 ms", "p99 ms",
-                f"to {YARDSTICK}")  # fmt: skip
+                f"to {YARDSTICK}", "rounds")  # fmt: skip
 AIMS_HEAD = ("aim", "wanted", "found", "")
 
 
@@ -150,6 +150,7 @@ def median_rows(found: Sequence[Median]) -> list[tuple[str, ...]]:
             _number(one.p50_ms, ".1f"),
             _number(one.p99_ms, ".1f"),
             _number(one.ratio, ".2f"),
+            f"{one.rounds}",
         )
         for one in found
     ]
@@ -212,6 +213,6 @@ def about(document: dict[str, Any]) -> str:
     """Say where and how it was measured, in one line."""
     return (
         f"fsync p50 {document['fsync_p50_ms']:.2f} ms; {document['cores']} cores; "
-        f"{document['rounds']} rounds; {', '.join(document['versions'])}; "
+        f"{', '.join(document['versions'])}; "
         f"`{document['command']}`"
     )
