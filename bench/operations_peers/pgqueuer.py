@@ -16,7 +16,7 @@ qm: Any = import_module("pgqueuer.qm")
 
 ENTRY = "nothing"
 CONNECTIONS = 16
-"""For submissions: more were no faster on two cores."""
+"""For submissions; not tuned further."""
 
 
 class PgQueuer:

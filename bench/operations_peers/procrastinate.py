@@ -12,7 +12,7 @@ procrastinate: Any = import_module("procrastinate")
 
 QUEUE = "bench"
 CONNECTIONS = 16
-"""In a process: more were no faster on two cores."""
+"""In a process; not tuned further."""
 
 
 class Procrastinate:
