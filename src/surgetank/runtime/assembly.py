@@ -44,9 +44,26 @@ class Running:
         default_factory=list[Callable[[], Awaitable[object]]]
     )
 
-    def add(self, close: Callable[[], Awaitable[object]]) -> None:
-        """Close this too."""
+    _tasks: list["asyncio.Task[None]"] = field(default_factory=list["asyncio.Task[None]"])
+
+    def add(
+        self, close: Callable[[], Awaitable[object]], *, task: "asyncio.Task[None] | None" = None
+    ) -> None:
+        """Close this too; `task` runs until then, and `failure` waits for its defects."""
         self._closers.append(close)
+        if task is not None:
+            self._tasks.append(task)
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether a task ended before it was closed."""
+        return any(task.done() for task in self._tasks)
+
+    async def failure(self) -> None:
+        """Wait until a task ends, and raise what it raised: a defect, or nothing once closed."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            await task
 
     async def close(self) -> None:
         """Close all, the last started first; safe to repeat."""
@@ -153,7 +170,7 @@ def run_operations(
         await operations.close()
         await task
 
-    running.add(close)
+    running.add(close, task=task)
     return operations
 
 

@@ -26,8 +26,8 @@ class AuditPolicy:
     """Limits of the audit trail; raises `InvalidInputError` if out of range."""
 
     keep_s: float = 365 * 86400.0
-    """Seconds for which an entry is kept, at most an eighth longer; above 0. A year answers most
-    auditors."""
+    """Seconds for which an entry is kept, and while there are acts at most a quarter longer; above
+    0. A year answers most auditors."""
     bytes_max: int = 64 << 20
     """Bytes of the whole trail on disk; at least 65,536. Past it the oldest eighth goes, however
     young. The default holds some 200,000 acts."""

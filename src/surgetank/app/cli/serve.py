@@ -67,13 +67,24 @@ async def _run(configuration: config.Configuration, *, as_json: bool) -> ExitSta
             ) as running:
                 with _reading_tokens_again(configuration, running):
                     _say_started(running, configuration, as_json=as_json)
-                    status = await told
+                    await _told_or_failed(told, running)
                 _log().info("server.draining")
                 told_again.add_done_callback(_leave)
                 await running.drain()
                 told_again.remove_done_callback(_leave)
     _log().info("server.stopped")
-    return status
+    return told.result()
+
+
+async def _told_or_failed(told: "asyncio.Future[ExitStatus]", running: Server) -> None:
+    """Return when told to stop, or raise the defect that ended what runs in the background."""
+    failing = asyncio.ensure_future(running.running.failure())
+    try:
+        await asyncio.wait([told, failing], return_when=asyncio.FIRST_COMPLETED)
+        if failing.done():
+            failing.result()
+    finally:
+        failing.cancel()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ go when the trail is too large or too old. After a crash half a line at the end 
 import json
 import os
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -119,7 +120,7 @@ class AuditTrail:
         """Make room for one more file."""
         allowed = self._policy.bytes_max - self._policy.bytes_max // FILES
         size = sum(file.stat().st_size for file in files)
-        for file, following in zip(files, [*files[1:], None], strict=True):
+        for file, following in zip_longest(files, files[1:]):
             is_old = following is not None and _first_at(following) < at - self._policy.keep_s
             if not is_old and size <= allowed:
                 return
@@ -130,7 +131,7 @@ class AuditTrail:
         found = list[Entry]()
         try:
             files = self._files()
-            for file, following in zip(files, [*files[1:], None], strict=True):
+            for file, following in zip_longest(files, files[1:]):
                 if following is None or int(following.stem) > after + 1:
                     found += _entries(file, after, limit - len(found))
                 if len(found) >= limit:

@@ -29,14 +29,22 @@ class Phase(StrEnum):
 class Health:
     """What a server says of itself."""
 
-    def __init__(self, *, ask_store: Callable[[], Awaitable[object]], store_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        ask_store: Callable[[], Awaitable[object]],
+        store_s: float,
+        is_failed: Callable[[], bool],
+    ) -> None:
         """Begin as starting.
 
         Args:
             ask_store: Something small that only a store which works can answer.
             store_s: Seconds that it may take.
+            is_failed: Whether work that goes on in the background has ended by a defect.
         """
         self.phase = Phase.STARTING
+        self._is_failed = is_failed
         self._ask_store = ask_store
         self._store_s = store_s
 
@@ -65,6 +73,8 @@ class Health:
         """Say why it is not ready; nothing when it is."""
         if self.phase is not Phase.READY:
             return self.phase.value
+        if self._is_failed():
+            return "operations are not run any more: a defect, which the log tells of"
         try:
             async with asyncio.timeout(self._store_s):
                 await self._ask_store()

@@ -116,7 +116,11 @@ async def server(
             policy=configuration.operations,
             worker=worker,
         )
-        health = Health(ask_store=operations.counts, store_s=policy.store_s)
+        health = Health(
+            ask_store=operations.counts,
+            store_s=policy.store_s,
+            is_failed=lambda: running.is_failed,
+        )
         gate = Gate(
             [mount("/", _routes(operations, permits, audit, health, ports.clock))],
             tokens=tokens,
