@@ -1,13 +1,13 @@
 """Operations in PostgreSQL, for several nodes: every commit durable, writes grouped.
 
-Three connections a node, in the event loop: one writes, one transaction at a time, in which all
-that waits is written; one takes what is due; one reads. A pool would help none: the commit is what
-takes time, and what waits for it shares the next one.
+Four connections a node, in the event loop: two write, each one transaction at a time, in which all
+that waits is written: one is made ready while the server works on the other; one takes what is due;
+one reads. More would help none: the commit is what takes time, and what waits shares the next one.
 """
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from surgetank.core.errors import DependencyError
 from surgetank.core.operation import OperationId, OperationState
@@ -86,7 +86,7 @@ class PostgresStore:
 
     def __init__(
         self,
-        writing: Session,
+        writing: Sequence[Session],
         reading: Session,
         taking: Session,
         *,
@@ -94,12 +94,15 @@ class PostgresStore:
         pending_writes_max: int = PENDING_WRITES_MAX,
         open_max: int = OPEN_OPERATIONS_MAX,
     ) -> None:
-        self._writing = writing
+        self._writing = list(writing)
         self._reading = reading
         self._taking = taking
         self._open_max = open_max
         self.writes: GroupCommit[Write] = GroupCommit(
-            self._transact, batch=writes_per_commit, pending_max=pending_writes_max
+            self._transact,
+            batch=writes_per_commit,
+            pending_max=pending_writes_max,
+            lanes=len(writing),
         )
         self.repeats = 0
         """Transactions that the server undid and that were made again, for operators and tests."""
@@ -129,14 +132,14 @@ class PostgresStore:
             DependencyError: the database cannot be reached or written.
             IntegrityError: its schema is not ours, is damaged, or is a newer release's.
         """
-        writing, reading, taking = (Session(address, limits) for _ in range(3))
+        first, second, reading, taking = (Session(address, limits) for _ in range(4))
         try:
-            await writing.run(migrate, is_repeatable=True)
+            await first.run(migrate, is_repeatable=True)
         except BaseException:
-            await writing.close()
+            await first.close()
             raise
         return cls(
-            writing,
+            (first, second),
             reading,
             taking,
             writes_per_commit=writes_per_commit,
@@ -146,7 +149,8 @@ class PostgresStore:
 
     async def submit(self, record: Record) -> bool:
         """Store a new operation; see `Store.submit`."""
-        return cast("bool", await self.writes.run(Submit(record)))
+        answer: bool = await self.writes.run(Submit(record))
+        return answer
 
     async def read(self, operation_id: OperationId) -> Record | None:
         """Read one operation; see `Store.read`."""
@@ -155,7 +159,8 @@ class PostgresStore:
 
     async def save(self, changes: Sequence[Change]) -> tuple[Saved, ...]:
         """Make each change that still holds; see `Store.save`."""
-        return cast("tuple[Saved, ...]", await self.writes.run(Save(changes)))
+        answer: tuple[Saved, ...] = await self.writes.run(Save(changes))
+        return answer
 
     async def take(self, queue: str, *, now: float, limit: int, decide: Decide) -> Taken:
         """Read what is due and no other looks at, and save what is decided; see `Store.take`."""
@@ -164,13 +169,15 @@ class PostgresStore:
 
     async def stop(self, operation_id: OperationId, state: OperationState) -> bool:
         """Tell one that is under way to stop; see `Store.stop`."""
-        return cast("bool", await self.writes.run(Stop(operation_id, state)))
+        answer: bool = await self.writes.run(Stop(operation_id, state))
+        return answer
 
     async def renew(
         self, leases: Sequence[tuple[OperationId, int]], *, until: float
     ) -> tuple[bool, ...]:
         """Move the end of leases; see `Store.renew`."""
-        return cast("tuple[bool, ...]", await self.writes.run(Renew(leases, until)))
+        answer: tuple[bool, ...] = await self.writes.run(Renew(leases, until))
+        return answer
 
     async def survey(self) -> Survey:
         """Read what there is to do and what is held; see `Store.survey`."""
@@ -191,7 +198,8 @@ class PostgresStore:
 
     async def forget(self, *, before: float, limit: int) -> int:
         """Delete operations that ended long ago; see `Store.forget`."""
-        return cast("int", await self.writes.run(Forget(float(before), limit)))
+        answer: int = await self.writes.run(Forget(float(before), limit))
+        return answer
 
     async def find(self, wanted: Filter, *, after: int, limit: int) -> Page:
         """Read a page of operations; see `Store.find`."""
@@ -217,11 +225,13 @@ class PostgresStore:
 
     async def hold(self, hold: Hold) -> Hold:
         """Store a hold; see `Store.hold`."""
-        return cast("Hold", await self.writes.run(SetHold(hold)))
+        answer: Hold = await self.writes.run(SetHold(hold))
+        return answer
 
     async def release(self, number: int) -> bool:
         """Delete a hold; see `Store.release`."""
-        return cast("bool", await self.writes.run(Release(number)))
+        answer: bool = await self.writes.run(Release(number))
+        return answer
 
     async def tally(self) -> tuple[Tally, ...]:
         """Count operations; see `Store.tally`."""
@@ -233,20 +243,25 @@ class PostgresStore:
     async def close(self) -> None:
         """Write what waits and hang up; see `Store.close`."""
         await self.writes.drain()
-        await self._writing.close()
+        for session in self._writing:
+            await session.close()
         await self._reading.close()
         await self._taking.close()
 
     async def _transact(self, writes: Sequence[Write]) -> Sequence[object]:
         work = partial(transact, writes=writes, open_max=self._open_max)
-        for _ in range(TRIES_MAX - 1):
-            try:
-                return await self._writing.run(work, is_repeatable=False)
-            except DependencyError as error:
-                if not was_rolled_back(error):
-                    raise
-                self.repeats += 1
-        return await self._writing.run(work, is_repeatable=False)
+        session = self._writing.pop()
+        try:
+            for _ in range(TRIES_MAX - 1):
+                try:
+                    return await session.run(work, is_repeatable=False)
+                except DependencyError as error:
+                    if not was_rolled_back(error):
+                        raise
+                    self.repeats += 1
+            return await session.run(work, is_repeatable=False)
+        finally:
+            self._writing.append(session)
 
     async def _read(self, query: str, arguments: Any) -> list[Any]:
         work = partial(_fetch, query=query, arguments=arguments)

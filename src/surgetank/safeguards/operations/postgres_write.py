@@ -7,8 +7,8 @@ What is deleted is what nobody holds.
 """
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ from surgetank.safeguards.operations.write import (
     Stop,
     Submit,
     Write,
+    rounds,
 )
 
 T = TypeVar("T")
@@ -39,7 +40,6 @@ Row = tuple[Any, ...]
 _ALWAYS = float("inf")  # Later than any instant.
 _DIGEST = 8  # Where it stands in a new row.
 
-# Long texts go as they are (`%b`): to quote them costs more than all the rest of a write.
 _BEGIN = "begin isolation level read committed"
 _SLOT = "select surgetank.tally_slot()"
 _LOCK = """select from surgetank.operation where id = any(%s::text[])
@@ -51,7 +51,7 @@ _SAVE = """update surgetank.operation o set lane = c.lane, state = c.state, queu
  deadline_at = c.deadline_at, let_go = c.let_go, progress = c.progress, fence = o.fence + 1,
  stop = case when c.queue is null then '' else o.stop end
  from unnest(%s::bigint[], %s::bigint[], %s::float8[], %s::text[], %s::text[], %s::text[],
-  %s::float8[], %s::text[], %s::integer[], %s::float8[], %s::float8[], %s::bigint[], %b::text[])
+  %s::float8[], %s::text[], %s::integer[], %s::float8[], %s::float8[], %s::bigint[], %s::text[])
  as c (number, fence, due_by, lane, state, queue, run_at, worker, owed, finished_at, deadline_at,
   let_go, progress)
  where o.number = c.number and o.fence = c.fence and o.run_at <= c.due_by
@@ -63,7 +63,7 @@ _RENEW = """update surgetank.operation o set run_at = l.until
 _STOP = """update surgetank.operation set stop = %s where id = %s and queue = '!'"""
 _ADD = """with given as (
  select * from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[],
-  %s::float8[], %s::integer[], %b::bytea[], %s::text[], %s::text[], %s::text[], %b::text[])
+  %s::float8[], %s::integer[], %s::bytea[], %s::text[], %s::text[], %s::text[], %s::text[])
   with ordinality as g (id, lane, state, queue, run_at, deadline_at, created_at, priority,
   digest, kind, region, subject, content, place)
 ), fresh as (
@@ -218,7 +218,7 @@ class Changed:
 
     async def send(self, connection: Connection) -> None:
         """Send the statements."""
-        for rows in _rounds(self._rows, key=lambda row: row[0]):
+        for rows in rounds(self._rows, key=lambda row: row[0]):
             answer = await connection.execute(self._statement, _columns(rows.values()))
             self._sent.append((rows, answer))
 
@@ -263,7 +263,7 @@ class _Added:
         """What the new ones were numbered, by place; known once there are results."""
 
     async def send(self, connection: Connection) -> None:
-        for rows in _rounds(self._rows, key=lambda row: row[0]):
+        for rows in rounds(self._rows, key=lambda row: row[0]):
             columns = _columns(rows.values())
             added = await connection.execute(_ADD, (*columns, self._open_max))
             # A statement of its own: it sees what another node added while ours waited for it.
@@ -292,21 +292,23 @@ class _Added:
         return False
 
 
-def _rounds(rows: Sequence[Row], *, key: Callable[[Row], Hashable]) -> list[dict[int, Row]]:
-    """Share out rows so that no share has two of one key; by their place, in order."""
-    seen = Counter[Hashable]()
-    rounds = list[dict[int, Row]]()
-    for place, row in enumerate(rows):
-        turn = seen[key(row)]
-        seen[key(row)] += 1
-        if turn == len(rounds):
-            rounds.append({})
-        rounds[turn][place] = row
-    return rounds
+def _columns(rows: Iterable[Row]) -> list[str]:
+    """Columns of rows as arrays in PostgreSQL's own text.
+
+    To let the driver write them costs more than all the rest of a transaction.
+    Source: https://www.postgresql.org/docs/current/arrays.html, section 8.15.6.
+    """
+    return ["{" + ",".join(map(_element, column)) + "}" for column in zip(*rows, strict=True)]
 
 
-def _columns(rows: Iterable[Row]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _element(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, bytes):
+        return f'"\\\\x{value.hex()}"'
+    return str(value)
 
 
 def _cut(results: Sequence[T], lengths: Sequence[int]) -> Iterator[tuple[T, ...]]:

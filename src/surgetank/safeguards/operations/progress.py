@@ -88,7 +88,8 @@ def begin(record: Record, position: int, *, lease_until: float, worker: str) -> 
     """Say that the call of a step is about to be made: durable before it is."""
     progress = record.progress[position]
     begun = progress._replace(state=StepState.STARTED, tries=progress.tries + 1)
-    return _with_step(record, position, begun)._replace(
+    return record._replace(
+        progress=_steps_with(record, position, begun),
         state=record.state if record.is_owing else OperationState.RUNNING,
         queue=LEASED,
         run_at=lease_until,
@@ -106,13 +107,14 @@ def settle(
     policy: OperationsPolicy,
 ) -> Moved:
     """Take in how the call of a step ended."""
-    progress = record.progress[position]._replace(
-        checkpoint=result.checkpoint, detail=clip(result.outcome.detail)
-    )
-    record = _with_step(record, position, progress)
-    kind = result.outcome.kind
+    progress = record.progress[position]
+    kind, checkpoint, detail = result.outcome.kind, result.checkpoint, clip(result.outcome.detail)
     if kind is OutcomeKind.OK:
-        return _finish_step(record, position)
+        state = StepState.FALLEN_BACK if progress.is_fallback else StepState.DONE
+        done = progress._replace(state=state, checkpoint=checkpoint, detail=detail)
+        return Moved(_with_step(record, position, done), goes_on=True)
+    progress = progress._replace(checkpoint=checkpoint, detail=detail)
+    record = _with_step(record, position, progress)
     if progress.is_probing:
         if kind is not OutcomeKind.PERMANENT:
             doubt = result._replace(may_have_acted=True)
@@ -156,12 +158,15 @@ def park(record: Record, *, now: float, policy: OperationsPolicy) -> Record:
 
 def complete(record: Record, *, now: float, policy: OperationsPolicy) -> Record:
     """End it well: nothing is left to do, or only debts."""
-    record = record._replace(state=OperationState.SUCCEEDED, worker="")
-    return record._replace(
-        queue=queue_of(record),
+    record = record._replace(
+        state=OperationState.SUCCEEDED,
+        queue=None,
         run_at=now + policy.owed_s,
         finished_at=now if record.finished_at is None else record.finished_at,
+        worker="",
     )
+    queue = queue_of(record)
+    return record if queue is None else record._replace(queue=queue)
 
 
 def expire(record: Record, *, now: float) -> Record:
@@ -282,12 +287,6 @@ def _turned_away(
     return Moved(_wait(record, position, asleep, run_at=run_at), goes_on=False)
 
 
-def _finish_step(record: Record, position: int) -> Moved:
-    progress = record.progress[position]
-    state = StepState.FALLEN_BACK if progress.is_fallback else StepState.DONE
-    return Moved(_with_step(record, position, progress._replace(state=state)), goes_on=True)
-
-
 def _give_way(record: Record, position: int, *, now: float) -> Moved:
     """Go on without a step that nothing helps now, or fail."""
     progress = record.progress[position]
@@ -393,5 +392,9 @@ def _is_untouched(record: Record) -> bool:
 
 
 def _with_step(record: Record, position: int, progress: Progress) -> Record:
+    return record._replace(progress=_steps_with(record, position, progress))
+
+
+def _steps_with(record: Record, position: int, progress: Progress) -> tuple[Progress, ...]:
     steps = record.progress
-    return record._replace(progress=(*steps[:position], progress, *steps[position + 1 :]))
+    return (*steps[:position], progress, *steps[position + 1 :])

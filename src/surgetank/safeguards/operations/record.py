@@ -106,10 +106,11 @@ class Record(NamedTuple):
         """Optional steps that were skipped and are still to be done; none once it has failed."""
         if self.state in LOST_STATES:
             return 0
-        return sum(
-            progress.state is StepState.OWED and not progress.is_given_up
-            for progress in self.progress
-        )
+        owed = 0
+        for progress in self.progress:
+            if progress.state is StepState.OWED and not progress.is_given_up:
+                owed += 1
+        return owed
 
 
 class Saved(IntEnum):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from json import dumps
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from surgetank.core.operation import OperationId, OperationState
 from surgetank.core.ports import Blocking
@@ -115,7 +115,8 @@ class SQLiteStore:
 
     async def submit(self, record: Record) -> bool:
         """Store a new operation; see `Store.submit`."""
-        return cast("bool", await self.writes.run(Submit(record)))
+        answer: bool = await self.writes.run(Submit(record))
+        return answer
 
     async def read(self, operation_id: OperationId) -> Record | None:
         """Read one operation; see `Store.read`."""
@@ -124,7 +125,8 @@ class SQLiteStore:
 
     async def save(self, changes: Sequence[Change]) -> tuple[Saved, ...]:
         """Make each change that still holds; see `Store.save`."""
-        return cast("tuple[Saved, ...]", await self.writes.run(Save(changes)))
+        answer: tuple[Saved, ...] = await self.writes.run(Save(changes))
+        return answer
 
     async def take(self, queue: str, *, now: float, limit: int, decide: Decide) -> Taken:
         """Read what is due and save what is decided; see `Store.take`."""
@@ -134,13 +136,15 @@ class SQLiteStore:
 
     async def stop(self, operation_id: OperationId, state: OperationState) -> bool:
         """Tell one that is under way to stop; see `Store.stop`."""
-        return cast("bool", await self.writes.run(Stop(operation_id, state)))
+        answer: bool = await self.writes.run(Stop(operation_id, state))
+        return answer
 
     async def renew(
         self, leases: Sequence[tuple[OperationId, int]], *, until: float
     ) -> tuple[bool, ...]:
         """Move the end of leases; see `Store.renew`."""
-        return cast("tuple[bool, ...]", await self.writes.run(Renew(leases, until)))
+        answer: tuple[bool, ...] = await self.writes.run(Renew(leases, until))
+        return answer
 
     async def survey(self) -> Survey:
         """Read what there is to do and what is held; see `Store.survey`."""
@@ -156,7 +160,8 @@ class SQLiteStore:
 
     async def forget(self, *, before: float, limit: int) -> int:
         """Delete operations that ended long ago; see `Store.forget`."""
-        return cast("int", await self.writes.run(Forget(before, limit)))
+        answer: int = await self.writes.run(Forget(before, limit))
+        return answer
 
     async def find(self, wanted: Filter, *, after: int, limit: int) -> Page:
         """Read a page of operations; see `Store.find`."""
@@ -170,11 +175,13 @@ class SQLiteStore:
 
     async def hold(self, hold: Hold) -> Hold:
         """Store a hold; see `Store.hold`."""
-        return cast("Hold", await self.writes.run(SetHold(hold)))
+        answer: Hold = await self.writes.run(SetHold(hold))
+        return answer
 
     async def release(self, number: int) -> bool:
         """Delete a hold; see `Store.release`."""
-        return cast("bool", await self.writes.run(Release(number)))
+        answer: bool = await self.writes.run(Release(number))
+        return answer
 
     async def tally(self) -> tuple[Tally, ...]:
         """Count operations; see `Store.tally`."""

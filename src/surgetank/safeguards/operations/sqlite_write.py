@@ -6,7 +6,9 @@ else writes meanwhile: numbers and counts that were read stay true until the com
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import chain, islice
 from json import dumps
 from typing import Any
 
@@ -32,7 +34,10 @@ from surgetank.safeguards.operations.write import (
     Stop,
     Submit,
     Write,
+    rounds,
 )
+
+Row = tuple[object, ...]
 
 _ALWAYS = 1e18  # Later than any instant.
 
@@ -40,13 +45,23 @@ _BY_NUMBER = f"""select {COLUMNS} from operation o join body b using (number)
  where o.number = ?"""  # noqa: S608 - constants
 _KNOWN = """select o.id, b.kind, b.region, b.subject, b.content
  from operation o join body b using (number) where o.id in (select value from json_each(?))"""
+_SAVED_COLUMNS = 13
+_SAVE = """with c (number, fence, due_by, lane, state, queue, run_at, worker, owed, finished_at,
+  deadline_at, let_go, progress) as (values {rows})
+ update operation set lane = c.lane, state = c.state, queue = c.queue, run_at = c.run_at,
+ worker = c.worker, owed = c.owed, finished_at = c.finished_at, deadline_at = c.deadline_at,
+ let_go = c.let_go, progress = c.progress, fence = operation.fence + 1,
+ stop = case when c.queue is null then '' else stop end from c
+ where operation.number = c.number and operation.fence = c.fence
+ and operation.run_at <= c.due_by returning number, stop"""
+_ADDED_COLUMNS, _BODY_COLUMNS = 11, 5
 _ADD = """insert into operation (number, id, lane, state, queue, run_at, deadline_at, created_at,
- finished_at, priority, progress) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_ADD_BODY = "insert into body (number, kind, region, subject, content) values (?, ?, ?, ?, ?)"
-_SAVE = """update operation set lane = ?, state = ?, queue = ?, run_at = ?, worker = ?, owed = ?,
- finished_at = ?, deadline_at = ?, let_go = ?, progress = ?, fence = fence + 1,
- stop = case when ?3 is null then '' else stop end
- where number = ? and fence = ? and run_at <= ? returning stop"""
+ finished_at, priority, progress) select * from (values {rows}) where column1 > 0"""
+_ADD_BODY = """insert into body (number, kind, region, subject, content)
+ select * from (values {rows}) where column1 > 0"""
+_ROWS_MAX = 256
+"""Rows of one statement. One that does much lets other threads of Python run meanwhile."""
+_NO_ROW = -1
 _RENEW = "update operation set run_at = ? where id = ? and fence = ?"
 _STOP = "update operation set stop = ? where id = ? and queue = ?"
 _COUNT = """insert into tally (lane, state, operations, owed) values (?, ?, ?, ?)
@@ -102,7 +117,6 @@ class _Transaction:
         self._counts = Counter[tuple[str, str]]()
         self._debts = Counter[tuple[str, str]]()
         self._makers: Mapping[type, Callable[[Any], object]] = {
-            Save: self._save_all,
             Renew: self._renew,
             Stop: self._stop,
             Forget: self._forget,
@@ -113,14 +127,24 @@ class _Transaction:
     def make(self, writes: Sequence[Write]) -> list[object]:
         """Make them all."""
         submits = [write.record for write in writes if isinstance(write, Submit)]
+        changes = [each for write in writes if isinstance(write, Save) for each in write.changes]
         added = iter(self._submit(submits) if submits else [])
-        results = [
-            next(added) if isinstance(write, Submit) else self._make(write) for write in writes
-        ]
+        saved = iter(self._save(changes))
+        results = [self._result(write, added, saved) for write in writes]
         changed = self._counts.keys() | self._debts.keys()
         rows = [(*each, self._counts[each], self._debts[each]) for each in sorted(changed)]
         self._connection.executemany(_COUNT, rows)
         return results
+
+    def _result(self, write: Write, added: Iterator[object], saved: Iterator[Saved]) -> object:
+        """What became of a write; those that are not made together are made now."""
+        match write:
+            case Submit():
+                return next(added)
+            case Save(changes):
+                return tuple(islice(saved, len(changes)))
+            case _:
+                return self._make(write)
 
     def _make(self, write: Write) -> object:
         make = self._makers[type(write)]
@@ -137,8 +161,8 @@ class _Transaction:
         numbered = run("select seq from sqlite_sequence where name = 'operation'").fetchone()
         number = 0 if numbered is None else numbered[0]
         results: list[object] = []
-        new: list[Record] = []
-        bodies: list[tuple[object, ...]] = []
+        new: list[tuple[int, Record]] = []
+        bodies: list[Row] = []
         for record in records:
             body = (record.kind, record.region, record.subject, write_content(record))
             if record.id in known:
@@ -152,21 +176,33 @@ class _Transaction:
             known[record.id] = body
             number += 1
             open_count += 1
-            placed = record._replace(number=number)
             if record.subject:
                 self._add(new, bodies)  # What it may supersede is to be there.
                 new, bodies = [], []
-                placed = self._place(placed)
-            new.append(placed)
+                new.append((number, self._place(record._replace(number=number))))
+            else:
+                new.append((number, record))
             bodies.append((number, *body))
             results.append(True)
         self._add(new, bodies)
         return results
 
-    def _add(self, records: Sequence[Record], bodies: Sequence[tuple[object, ...]]) -> None:
-        self._connection.executemany(_ADD, [_new_row(record) for record in records])
-        self._connection.executemany(_ADD_BODY, bodies)
-        self._counts.update((record.lane.value, record.state.value) for record in records)
+    def _add(self, records: Sequence[tuple[int, Record]], bodies: Sequence[Row]) -> None:
+        self._change(_ADD, [_new_row(*each) for each in records], columns=_ADDED_COLUMNS)
+        self._change(_ADD_BODY, bodies, columns=_BODY_COLUMNS)
+        self._counts.update([(record.lane.value, record.state.value) for _, record in records])
+
+    def _change(self, statement: str, rows: Sequence[Row], *, columns: int) -> list[Any]:
+        """Run a statement for many rows, in as few calls as may be; what it returned of all."""
+        answers = list[Any]()
+        for first in range(0, len(rows), _ROWS_MAX):
+            some = rows[first : first + _ROWS_MAX]
+            size = 1 << (len(some) - 1).bit_length()  # Few sizes, so that statements are kept.
+            values = list(chain.from_iterable(some))
+            values += (_NO_ROW, *(None,) * (columns - 1)) * (size - len(some))
+            text = _for_rows(statement, rows=size, columns=columns)
+            answers += self._connection.execute(text, values).fetchall()
+        return answers
 
     def _place(self, record: Record) -> Record:
         """Let a new operation of a subject take the place of older ones, or end at once."""
@@ -177,56 +213,45 @@ class _Transaction:
         older = next((read_record(each) for each in rows), None)
         placed = place(record, found, older)
         if placed.older is not None:
-            self._save(placed.older)
+            self._save([placed.older])
         if placed.is_older_told and older is not None:
             run(_STOP, (OperationState.SUPERSEDED.value, older.id, LEASED))
         if placed.subject is not None:
             run(_SET_SUBJECT, (name, *placed.subject, record.created_at))
         return placed.record
 
-    def _save(self, change: Change) -> Saved:
-        before, after, due_by = change
-        owed_before, owed = before.owed, after.owed
-        row: tuple[str] | None = self._connection.execute(
-            _SAVE,
-            (
-                after.lane.value,
-                after.state.value,
-                after.queue,
-                after.run_at,
-                after.worker,
-                owed,
-                after.finished_at,
-                after.deadline_at,
-                after.let_go,
-                write_progress(after),
-                before.number,
-                before.fence,
-                _ALWAYS if due_by is None else due_by,
-            ),
-        ).fetchone()
-        if row is None:
-            return Saved.LOST
+    def _save(self, changes: Sequence[Change]) -> list[Saved]:
+        """Make changes; those of one operation one after another."""
+        results = [Saved.LOST] * len(changes)
+        for changed in rounds(changes, key=_number_of):
+            rows = [_change_row(change) for change in changed.values()]
+            stops = dict(self._change(_SAVE, rows, columns=_SAVED_COLUMNS))
+            for at, change in changed.items():
+                stop = stops.get(change.before.number)
+                if stop is not None:
+                    results[at] = Saved.STOPPED if stop else Saved.DONE
+                    self._count(change)
+        return results
+
+    def _count(self, change: Change) -> None:
+        """Count a change that was made, and let begin what waited for its end."""
+        before, after, _ = change
         was, now = (before.lane.value, before.state.value), (after.lane.value, after.state.value)
         if was != now:
             self._counts[was] -= 1
             self._counts[now] += 1
+        owed_before, owed = before.owed, after.owed
         if owed or owed_before:
             self._debts[was] -= owed_before
             self._debts[now] += owed
-        (is_stopped,) = row
         if after.queue is None and after.subject:
             self._let_next(after)
-        return Saved.STOPPED if is_stopped else Saved.DONE
 
     def _let_next(self, record: Record) -> None:
         """Let the next of a subject begin, which waited for this one to end."""
         run = self._connection.execute
         for (number,) in run(_LET_NEXT, (record.subject, record.number)).fetchall():
             run(_BEGIN_NEXT, (number, NEXT))
-
-    def _save_all(self, write: Save) -> tuple[Saved, ...]:
-        return tuple([self._save(change) for change in write.changes])
 
     def _renew(self, write: Renew) -> tuple[bool, ...]:
         return tuple([self._did(_RENEW, (write.until, *lease)) for lease in write.leases])
@@ -267,9 +292,38 @@ def _conflict(record: Record) -> ConflictError:
     return ConflictError(f"key {record.key!r} is stored with another body: use another key")
 
 
-def _new_row(record: Record) -> tuple[object, ...]:
+@cache
+def _for_rows(statement: str, *, rows: int, columns: int) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return statement.format(rows=", ".join([row] * rows))
+
+
+def _number_of(change: Change) -> int:
+    return change.before.number
+
+
+def _change_row(change: Change) -> Row:
+    before, after, due_by = change
     return (
-        record.number,
+        before.number,
+        before.fence,
+        _ALWAYS if due_by is None else due_by,
+        after.lane.value,
+        after.state.value,
+        after.queue,
+        after.run_at,
+        after.worker,
+        after.owed,
+        after.finished_at,
+        after.deadline_at,
+        after.let_go,
+        write_progress(after),
+    )
+
+
+def _new_row(number: int, record: Record) -> Row:
+    return (
+        number,
         record.id,
         record.lane.value,
         record.state.value,
