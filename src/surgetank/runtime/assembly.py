@@ -18,6 +18,7 @@ from surgetank.safeguards.broker.service import TokenBroker
 from surgetank.safeguards.mirror.policy import MirrorPolicy
 from surgetank.safeguards.mirror.service import Mirror
 from surgetank.safeguards.operations.action import Action
+from surgetank.safeguards.operations.http_action import HttpAction, HttpActionPolicy
 from surgetank.safeguards.operations.policy import OperationsPolicy
 from surgetank.safeguards.operations.record import Record
 from surgetank.safeguards.operations.service import Operations
@@ -140,6 +141,11 @@ def _make(directory: Path) -> None:
     except OSError as error:
         reason = f"{directory}: cannot be made: {error.strerror}"
         raise DependencyError(reason, may_have_acted=False) from error
+
+
+def http_actions(http: HttpClient, clock: Clock) -> Mapping[str, Action]:
+    """Give what makes the calls of steps, by name."""
+    return {"http": HttpAction(client=http, clock=clock, policy=HttpActionPolicy())}
 
 
 def run_operations(

@@ -92,6 +92,7 @@ class Serving:
 
     def until(self, method: str, path: str, is_so: Callable[[int, Any], bool]) -> Any:
         """Ask until the answer is as wanted."""
+        status, body = 0, None
         for _ in range(TRIES_MAX):
             status, body = self.ask(method, path)
             if is_so(status, body):

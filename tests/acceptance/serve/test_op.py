@@ -19,6 +19,14 @@ def _line(key: str | None, **changes: Any) -> str:
     return json.dumps({**new, **({} if key is None else {"key": key}), **changes})
 
 
+def _has_succeeded(_: int, body: Any) -> bool:
+    return bool(body["state"] == "succeeded")
+
+
+def _all_have_succeeded(_: int, body: Any) -> bool:
+    return bool(body["states"]["succeeded"] == 5)
+
+
 @pytest.fixture
 def store(run: Run, tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """Run `surgetank op` on a store's file."""
@@ -36,7 +44,7 @@ def test_a_file_is_submitted_shown_listed_and_counted(serve: Serve) -> None:
     (server.folder / "op.json").write_text(json.dumps(server.new("k1")))
     (receipt,) = _known(server.op("submit", "op.json", "--json"))["operations"]
     path = f"/v1/operations/{receipt['id']}"
-    server.until("GET", path, lambda _, body: body["state"] == "succeeded")
+    server.until("GET", path, _has_succeeded)
     assert _known(server.op("show", receipt["id"], "--json"))["key"] == "k1"
     listed = _known(server.op("list", "--state", "succeeded", "--json"))["operations"]
     assert [one["id"] for one in listed] == [receipt["id"]]
@@ -54,8 +62,7 @@ def test_hold_all_and_release_in_steps(serve: Serve) -> None:
     assert answer.returncode == 0
     assert answer.stderr.splitlines()[0] == "step 1: 2 let go, 2 in all"
     assert answer.stdout == "the hold is lifted after 5 let go one by one\n"
-    done = lambda _, body: body["states"]["succeeded"] == 5  # noqa: E731 - a condition
-    server.until("GET", "/v1/counts", done)
+    server.until("GET", "/v1/counts", _all_have_succeeded)
 
 
 def test_the_keyboard_stops_a_release_between_two_steps(serve: Serve, command: Path) -> None:

@@ -13,9 +13,8 @@ from surgetank.app.cli.op_table import show_counts, show_operation, show_operati
 from surgetank.app.cli.output import JsonFlag, print_json
 from surgetank.core.operation import OperationState
 from surgetank.core.value import Lane
-from surgetank.safeguards.operations.api.operation import OPERATIONS
 from surgetank.safeguards.operations.api.page import LIMIT
-from surgetank.safeguards.operations.api.sight import COUNTS
+from surgetank.safeguards.operations.api.path import COUNTS, OPERATIONS
 from surgetank.safeguards.operations.store import PAGE_MAX
 
 __all__ = ["register"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote, urlencode
 
-from surgetank.app.wiring import Live, live
+from surgetank.app.wiring import live
 from surgetank.core import errors
 from surgetank.core.errors import (
     DependencyError,
@@ -21,13 +21,7 @@ from surgetank.core.errors import (
 )
 from surgetank.core.http import Request, Response, Timeouts
 from surgetank.core.ports import Clock
-from surgetank.core.route import CALLER, JSON, Routes
-from surgetank.runtime.assembly import Running, open_store
-from surgetank.runtime.server.service import actions
-from surgetank.safeguards.operations.api.routes import operation_routes
-from surgetank.safeguards.operations.permits import OpenPermits
-from surgetank.safeguards.operations.policy import OperationsPolicy
-from surgetank.safeguards.operations.service import Operations
+from surgetank.core.route import CALLER, JSON
 
 ANSWER_BYTES_MAX = 64 << 20
 """Of one answer: a page of operations is some hundred kilobytes, one operation at most six MB."""
@@ -116,31 +110,12 @@ async def asking(where: Where, *, may_create: bool = False) -> AsyncGenerator[As
             return
         if not (may_create or where.store.is_file()):
             raise InvalidInputError(f"{where.store}: there is no such file")
-        async with _in_file(adapters, where.store) as asked:
-            yield asked
+        # Imported by who needs it: asking a server takes none of what runs operations.
+        from surgetank.app.cli.op_file import answering  # noqa: PLC0415 - see above
 
-
-@asynccontextmanager
-async def _in_file(adapters: Live, file: Path) -> AsyncGenerator[Asking]:
-    """Answer from a store's file within this process; nothing is run."""
-    ports = adapters.ports
-    running = Running()
-    try:
-        store = await open_store(running, ports, directory=file.parent, store=file.name)
-        operations = Operations(
-            store=store,
-            permits=OpenPermits(clock=ports.clock),
-            actions=actions(adapters.http, ports.clock),
-            clock=ports.clock,
-            chance=ports.chance,
-            policy=OperationsPolicy(),
-            worker="surgetank op",
-        )
-        found = operation_routes(operations, clock=ports.clock, views=dict)
-        routes = Routes(found, now=ports.clock.now)
-        yield Asking(routes.handle, "http://store", {CALLER: getuser()}, ports.clock, ports.chance)
-    finally:
-        await running.close()
+        async with answering(adapters, where.store) as handle:
+            ports = adapters.ports
+            yield Asking(handle, "http://store", {CALLER: getuser()}, ports.clock, ports.chance)
 
 
 def part(text: str) -> str:

@@ -12,8 +12,7 @@ from surgetank.app.cli.op_option import ServerOption, StoreOption, where
 from surgetank.app.cli.op_table import show_holds
 from surgetank.app.cli.output import JsonFlag, print_json
 from surgetank.core.errors import InvalidInputError
-from surgetank.safeguards.operations.api.body import OPERATIONS_LIMIT
-from surgetank.safeguards.operations.api.hold import HOLD_ALL, HOLDS
+from surgetank.safeguards.operations.api.path import HOLD_ALL, HOLDS, RELEASED_MAX
 
 __all__ = ["register"]
 
@@ -32,7 +31,7 @@ ReasonOption = Annotated[
 ]
 StepsOption = Annotated[
     int | None,
-    typer.Option("--in-steps", metavar="N", min=1, max=OPERATIONS_LIMIT, help="So many at a time."),
+    typer.Option("--in-steps", metavar="N", min=1, max=RELEASED_MAX, help="So many at a time."),
 ]
 EveryOption = Annotated[
     float | None,

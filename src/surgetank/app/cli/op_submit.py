@@ -14,7 +14,7 @@ from surgetank.app.cli.op_option import ServerOption, StoreOption, where
 from surgetank.app.cli.op_table import show_receipts
 from surgetank.app.cli.output import JsonFlag, print_json
 from surgetank.core.errors import ConfigError, InvalidInputError, SurgetankError
-from surgetank.safeguards.operations.api.operation import OPERATIONS
+from surgetank.safeguards.operations.api.path import OPERATIONS
 from surgetank.safeguards.operations.key import time_ordered_key
 
 __all__ = ["register"]

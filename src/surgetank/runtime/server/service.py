@@ -4,8 +4,9 @@ What it does at the end is in `Server.drain`: it says that it is not ready, take
 calls under way end, and only then stops listening.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from os import strerror
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -14,7 +15,7 @@ from surgetank.core.errors import InvalidInputError
 from surgetank.core.http import Handler
 from surgetank.core.ports import Clock, HttpClient
 from surgetank.core.route import Routes
-from surgetank.runtime.assembly import Ports, Running, open_store, run_operations
+from surgetank.runtime.assembly import Ports, Running, http_actions, open_store, run_operations
 from surgetank.runtime.config import Configuration
 from surgetank.runtime.policy import ServePolicy
 from surgetank.runtime.server.audit import AuditTrail
@@ -23,9 +24,7 @@ from surgetank.runtime.server.health import Health, Phase
 from surgetank.runtime.server.openapi import openapi_route
 from surgetank.runtime.server.record import AuditRoutes
 from surgetank.runtime.server.token import Tokens
-from surgetank.safeguards.operations.action import Action
 from surgetank.safeguards.operations.api.routes import operation_routes
-from surgetank.safeguards.operations.http_action import HttpAction, HttpActionPolicy
 from surgetank.safeguards.operations.permits import GovernedPermits
 from surgetank.safeguards.operations.service import Operations
 
@@ -64,11 +63,6 @@ class Server(NamedTuple):
         """Say that it is not ready, take in no more, let calls under way end; safe to repeat."""
         self.health.phase = Phase.DRAINING
         await self.running.close()
-
-
-def actions(http: HttpClient, clock: Clock) -> Mapping[str, Action]:
-    """Give what makes the calls of steps, by name."""
-    return {"http": HttpAction(client=http, clock=clock, policy=HttpActionPolicy())}
 
 
 @asynccontextmanager
@@ -112,7 +106,7 @@ async def server(
             ports,
             store=store,
             permits=permits,
-            actions=actions(http, ports.clock),
+            actions=http_actions(http, ports.clock),
             policy=configuration.operations,
             worker=worker,
         )
@@ -168,5 +162,6 @@ async def _listen(
     try:
         return await stack.enter_async_context(listening)
     except OSError as error:
-        reason = f"cannot listen on {policy.host} port {policy.port}: {error.strerror}"
+        # `strerror` of a bind says the address again.
+        reason = f"cannot listen on {policy.host} port {policy.port}: {strerror(error.errno or 0)}"
         raise InvalidInputError(reason) from error

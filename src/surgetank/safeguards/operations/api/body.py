@@ -12,6 +12,7 @@ from surgetank.core.http import Request
 from surgetank.core.operation import NewOperation, Step
 from surgetank.core.route import Schema
 from surgetank.core.value import Dependency, Lane
+from surgetank.safeguards.operations.api.path import RELEASED_MAX
 from surgetank.safeguards.operations.record import (
     GENERATION_MAX,
     KEY_CHARACTERS_MAX,
@@ -21,8 +22,6 @@ from surgetank.safeguards.operations.record import (
     SUBJECT_CHARACTERS_MAX,
 )
 
-OPERATIONS_LIMIT = 1_000_000
-"""Operations that one call may let go."""
 REASON_CHARACTERS_MAX = 200
 
 Key = Annotated[str, Limited(min_length=1, max_length=KEY_CHARACTERS_MAX)]
@@ -141,7 +140,7 @@ class HoldBody(Body):
 class ReleaseBody(Body):
     """How many held operations to let go."""
 
-    limit: Annotated[int, Limited(ge=1, le=OPERATIONS_LIMIT)]
+    limit: Annotated[int, Limited(ge=1, le=RELEASED_MAX)]
     """At most so many; the others stay held."""
 
 

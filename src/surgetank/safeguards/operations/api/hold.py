@@ -17,12 +17,9 @@ from surgetank.safeguards.operations.api.document import (
     answer,
     hold_document,
 )
+from surgetank.safeguards.operations.api.path import HOLD, HOLD_ALL, HOLDS
 from surgetank.safeguards.operations.hold import Hold, HoldScope
 from surgetank.safeguards.operations.service import Operations
-
-HOLDS = "/v1/holds"
-HOLD_ALL = f"{HOLDS}/all"
-HOLD = f"{HOLDS}/{{scope}}/{{name}}"
 
 Named = Callable[[Call, HoldScope, str], Awaitable[Response]]
 

@@ -20,6 +20,7 @@ from surgetank.safeguards.operations.api.document import (
     summary,
     whole,
 )
+from surgetank.safeguards.operations.api.path import OPERATION, OPERATIONS
 from surgetank.safeguards.operations.record import (
     KEY_CHARACTERS_MAX,
     NAME_CHARACTERS_MAX,
@@ -29,8 +30,6 @@ from surgetank.safeguards.operations.record import (
 from surgetank.safeguards.operations.service import Operations
 from surgetank.safeguards.operations.store import Filter
 
-OPERATIONS = "/v1/operations"
-OPERATION = f"{OPERATIONS}/{{id}}"
 KEY_HEADER = "idempotency-key"
 
 _NO_KEY = (

@@ -17,10 +17,8 @@ from surgetank.safeguards.operations.api.document import (
     answer,
     dependency_document,
 )
+from surgetank.safeguards.operations.api.path import COUNTS, DEPENDENCIES
 from surgetank.safeguards.operations.service import Operations
-
-COUNTS = "/v1/counts"
-DEPENDENCIES = "/v1/dependencies"
 
 
 @dataclass(frozen=True, slots=True)
