@@ -41,7 +41,7 @@ def test_what_it_installs_serves_and_is_healthy(tmp_path: Path) -> None:
     (tmp_path / "tmp" / "wheel").mkdir(parents=True)
     shutil.copy(wheels[-1], tmp_path / "tmp" / "wheel")
     for step in _of("RUN"):
-        here = re.sub(r"(?<=[ \"])/(opt|tmp|var)/", rf"{tmp_path}/\1/", step)
+        here = re.sub(r"(?<!\w)/(opt|tmp|var)/", rf"{tmp_path}/\1/", step)
         here = here.replace("10001:10001", f"{os.getuid()}:{os.getgid()}")
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         here = here.replace("python -m venv", f"{shlex.quote(sys.executable)} -m venv")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -12,8 +13,10 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # i
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from surgetank.core.http import Request
+from surgetank.core.problem import CODES_OF_HTTP, STATUS_OF_CODE
 
 Play = Callable[..., None]
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "http-api.md").read_text()
 FUZZED = settings(
     deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -169,3 +172,20 @@ def test_a_method_that_a_path_does_not_take_names_those_that_it_does(play: Play)
         assert (answer.status, answer.headers["allow"]) == (405, "DELETE, GET, PUT")
 
     play(main)
+
+
+def test_every_route_is_on_the_page_of_the_api_with_its_role(play: Play) -> None:
+    async def main(world: Any) -> None:
+        for method, path, operation in _operations(await _document(world)):
+            said = operation.get("description", "Role: anybody.")
+            role = said.removeprefix("Role: ").removesuffix(".")
+            assert f"| `{method} {path}` | {role} |" in PAGE
+
+    play(main)
+
+
+@pytest.mark.parametrize(("code", "status"), {**CODES_OF_HTTP, **STATUS_OF_CODE}.items())
+def test_every_code_is_on_the_page_of_the_api_with_its_status(code: str, status: int) -> None:
+    rows = [line.split(" | ") for line in PAGE.splitlines() if line.startswith("| `")]
+    (row,) = [each for each in rows if f"`{code}`" in each[0]]
+    assert row[1] == str(int(status))
