@@ -40,10 +40,10 @@ def test_what_it_installs_serves_and_is_healthy(tmp_path: Path) -> None:
         pytest.skip("there is no wheel: `make setup` builds one")
     (tmp_path / "tmp" / "wheel").mkdir(parents=True)
     shutil.copy(wheels[-1], tmp_path / "tmp" / "wheel")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     for step in _of("RUN"):
         here = re.sub(r"(?<!\w)/(opt|tmp|var)/", rf"{tmp_path}/\1/", step)
         here = here.replace("10001:10001", f"{os.getuid()}:{os.getgid()}")
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         here = here.replace("python -m venv", f"{shlex.quote(sys.executable)} -m venv")
         subprocess.run(here, shell=True, check=True, env=environment, timeout=WAIT_S)  # noqa: S602 - our own file
     (tmp_path / "surgetank.toml").write_text('directory = "var/lib/surgetank"\n[serve]\nport = 0\n')

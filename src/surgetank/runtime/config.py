@@ -30,6 +30,7 @@ from surgetank.core.errors import ConfigError, InvalidInputError
 from surgetank.runtime.policy import ServePolicy
 from surgetank.safeguards.broker.policy import BrokerPolicy
 from surgetank.safeguards.mirror.policy import MirrorPolicy
+from surgetank.safeguards.operations.command_action import CommandActionPolicy
 from surgetank.safeguards.operations.policy import OperationsPolicy
 
 __all__ = [
@@ -106,6 +107,9 @@ class Configuration(BaseModel):
     """Where `surgetank serve` listens, and whom it obeys."""
     operations: OperationsPolicy = OperationsPolicy()
     """How durable work is run."""
+    command: CommandActionPolicy | None = None
+    """Which programs operations may run, and how; left out, none: whoever may submit could run
+    what he likes as the user of the server."""
     governor: Governor = Governor()
     """How calls to one dependency are let through; the same for each."""
     mirror: MirrorPolicy | None = None
@@ -114,7 +118,7 @@ class Configuration(BaseModel):
     """How tokens are kept for the clients of this node; left out, they are not."""
 
 
-_OPTIONAL = {"mirror": MirrorPolicy, "broker": BrokerPolicy}
+_OPTIONAL = {"command": CommandActionPolicy, "mirror": MirrorPolicy, "broker": BrokerPolicy}
 """Sections that are off when left out."""
 
 

@@ -19,6 +19,7 @@ from surgetank.runtime.server.service import Server, server
 from surgetank.runtime.simulation.blocking import InlineBlocking
 from surgetank.runtime.simulation.clock import VirtualClock
 from surgetank.runtime.simulation.loop import VirtualLoop, run
+from surgetank.safeguards.operations.http_action import HttpAction, HttpActionPolicy
 
 START_AT = 1_770_055_380.0
 TOKENS = {"reader": "r" * 32, "worker": "w" * 32, "admin": "a" * 32}
@@ -143,7 +144,10 @@ async def _world(loop: VirtualLoop, configuration: Configuration) -> AsyncGenera
     clock = VirtualClock(loop)
     origin = Origin(clock)
     ports = Ports(clock, Random(1), InlineBlocking())
-    async with server(configuration, ports, http=origin, serve=_listen, worker="w1") as running:
+    http = HttpAction(client=origin, clock=clock, policy=HttpActionPolicy())
+    async with server(
+        configuration, ports, actions={"http": http}, serve=_listen, worker="w1"
+    ) as running:
         yield World(loop, clock, origin, configuration.directory, running)
 
 

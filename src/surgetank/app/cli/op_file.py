@@ -4,11 +4,12 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from surgetank.app.wiring import Live, quiet_logs
+from surgetank.app.wiring import Live, actions, quiet_logs
 from surgetank.core.http import Handler
 from surgetank.core.route import Routes
-from surgetank.runtime.assembly import Running, http_actions, open_store
+from surgetank.runtime.assembly import Running, open_store
 from surgetank.safeguards.operations.api.routes import operation_routes
+from surgetank.safeguards.operations.command_action import CommandActionPolicy
 from surgetank.safeguards.operations.permits import OpenPermits
 from surgetank.safeguards.operations.policy import OperationsPolicy
 from surgetank.safeguards.operations.service import Operations
@@ -32,7 +33,7 @@ async def answering(adapters: Live, file: Path) -> AsyncGenerator[Handler]:
         operations = Operations(
             store=store,
             permits=OpenPermits(clock=ports.clock),
-            actions=http_actions(adapters.http, ports.clock),
+            actions=actions(adapters, CommandActionPolicy()),
             clock=ports.clock,
             chance=ports.chance,
             policy=OperationsPolicy(),

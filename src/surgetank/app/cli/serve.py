@@ -16,7 +16,7 @@ import typer
 
 from surgetank.app.cli.output import JsonFlag
 from surgetank.app.cli.status import ExitStatus
-from surgetank.app.wiring import configure_logs, live
+from surgetank.app.wiring import actions, configure_logs, live
 from surgetank.core.errors import SurgetankError
 from surgetank.runtime import config
 from surgetank.runtime.server.service import Server, server
@@ -58,12 +58,16 @@ def _serve(file: ConfigOption = Path("surgetank.toml"), *, json: JsonFlag = Fals
 async def _run(configuration: config.Configuration, *, as_json: bool) -> ExitStatus:
     """Serve until told to stop; told twice, leave what is under way."""
     with _told_to_stop() as (told, told_again):
-        async with live() as (ports, http, serve):
+        async with live() as adapters:
             if configuration.mirror or configuration.broker:
                 _log().warning("section.unused", sections="mirror, broker")
             worker = f"{socket.gethostname()}-{os.getpid()}"
             async with server(
-                configuration, ports, http=http, serve=serve, worker=worker
+                configuration,
+                adapters.ports,
+                actions=actions(adapters, configuration.command),
+                serve=adapters.serve,
+                worker=worker,
             ) as running:
                 with _reading_tokens_again(configuration, running):
                     _say_started(running, configuration, as_json=as_json)

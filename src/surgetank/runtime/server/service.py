@@ -4,7 +4,7 @@ What it does at the end is in `Server.drain`: it says that it is not ready, take
 calls under way end, and only then stops listening.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from os import strerror
 from typing import NamedTuple, Protocol
@@ -13,9 +13,9 @@ import structlog
 
 from surgetank.core.errors import InvalidInputError
 from surgetank.core.http import Handler
-from surgetank.core.ports import Clock, HttpClient
+from surgetank.core.ports import Clock
 from surgetank.core.route import Routes
-from surgetank.runtime.assembly import Ports, Running, http_actions, open_store, run_operations
+from surgetank.runtime.assembly import Ports, Running, open_store, run_operations
 from surgetank.runtime.config import Configuration
 from surgetank.runtime.policy import ServePolicy
 from surgetank.runtime.server.audit import AuditTrail
@@ -24,6 +24,7 @@ from surgetank.runtime.server.health import Health, Phase
 from surgetank.runtime.server.openapi import openapi_route
 from surgetank.runtime.server.record import AuditRoutes
 from surgetank.runtime.server.token import Tokens
+from surgetank.safeguards.operations.action import Action
 from surgetank.safeguards.operations.api.routes import operation_routes
 from surgetank.safeguards.operations.permits import GovernedPermits
 from surgetank.safeguards.operations.service import Operations
@@ -67,14 +68,19 @@ class Server(NamedTuple):
 
 @asynccontextmanager
 async def server(
-    configuration: Configuration, ports: Ports, *, http: HttpClient, serve: Serve, worker: str
+    configuration: Configuration,
+    ports: Ports,
+    *,
+    actions: Mapping[str, Action],
+    serve: Serve,
+    worker: str,
 ) -> AsyncGenerator[Server]:
     """Run and serve while the context lasts; then drain, unless that was done.
 
     Args:
         configuration: What to run, and where to listen.
         ports: Time, chance, and where blocking work runs.
-        http: How operations make their calls.
+        actions: What makes the calls of steps, by name.
         serve: How a handler is put on a socket.
         worker: Names this process among those that share the store, for people.
 
@@ -106,7 +112,7 @@ async def server(
             ports,
             store=store,
             permits=permits,
-            actions=http_actions(http, ports.clock),
+            actions=actions,
             policy=configuration.operations,
             worker=worker,
         )
