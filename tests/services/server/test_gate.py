@@ -147,3 +147,13 @@ def test_a_store_that_does_not_answer_makes_it_unready(play: Play) -> None:
         assert (await world.ask("GET", "/healthz")).status == 200
 
     play(main)
+
+
+def test_a_server_whose_work_has_ended_by_a_defect_is_unready(play: Play) -> None:
+    async def main(world: Any) -> None:
+        world.server.health._is_failed = lambda: True
+        answer = await world.ask("GET", "/readyz")
+        assert answer.status == 503
+        assert answer.body["reason"].startswith("operations are not run any more")
+
+    play(main)

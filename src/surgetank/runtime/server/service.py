@@ -60,6 +60,10 @@ class Server(NamedTuple):
     health: Health
     running: Running
 
+    async def failure(self) -> None:
+        """Wait until what runs in the background ends by a defect, and raise that."""
+        await self.running.failure()
+
     async def drain(self) -> None:
         """Say that it is not ready, take in no more, let calls under way end; safe to repeat."""
         self.health.phase = Phase.DRAINING
