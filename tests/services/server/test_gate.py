@@ -163,6 +163,10 @@ def test_a_server_whose_work_has_ended_by_a_defect_is_unready(play: Play) -> Non
     play(main)
 
 
+def _works(_: Request) -> Role:
+    return Role.WORK
+
+
 @pytest.mark.parametrize(("who", "status"), [("worker", 200), ("reader", 403), (None, 401)])
 def test_another_handler_goes_below_its_prefix_behind_the_same_tokens(
     play: Play, who: str | None, status: int
@@ -173,7 +177,7 @@ def test_another_handler_goes_below_its_prefix_behind_the_same_tokens(
 
     async def main(world: Any) -> None:
         gate = world.server.gate
-        gate._mounts = (Mount("/v1/permits", permits, lambda _: Role.WORK), *gate._mounts)
+        gate._mounts = (Mount("/v1/permits", permits, _works), *gate._mounts)
         answer = await world.ask("POST", "/v1/permits", {}, who=who)
         assert answer.status == status
         assert (await world.ask("GET", "/v1/counts")).status == 200
