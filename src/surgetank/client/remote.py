@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial, wraps
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, NamedTuple, NoReturn, ParamSpec, Self, TypeVar
 from urllib.parse import quote
 
@@ -42,6 +42,10 @@ AWAY_S = 5.0
 REFUSED_S_MIN = 0.05
 """Least seconds between two questions of one waiting caller."""
 _SERVER_FAULT = 500
+_REFUSALS: Mapping[str, type[RefusedError]] = MappingProxyType(
+    {kind.code: kind for kind in (BreakerOpenError, ReleaseHeldError, QueueFullError, RefusedError)}
+)
+"""By the code of a problem document."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -123,7 +127,8 @@ class Client:
             if answer.status == 200:  # noqa: PLR2004 - HTTP's
                 end = partial(self._end, str(answer.document["id"]))
                 return HeldPermit(Dependency(dependency), lane, end)
-            refusal = _refusal(answer, dependency, now=self._clock.now())
+            detail = str(answer.document.get("detail", f"{dependency}: refused"))
+            refusal = _refusal(answer, detail, now=self._clock.now())
             if refusal.retry_at is None or refusal.retry_at > until:
                 raise refusal
             self._clock.sleep_until(max(refusal.retry_at, self._clock.now() + REFUSED_S_MIN))
@@ -218,12 +223,15 @@ class Client:
             raise self._away[1]
         try:
             answer = self._wire.ask("POST", "/v1/permits", wanted, held_s=held_s)
-            if answer.status not in (200, 429):
-                self._complain(answer)
         except DependencyError as error:
             self._away = (self._clock.now() + AWAY_S, error)
             raise
-        self._away = None
+        if answer.status >= _SERVER_FAULT:  # at fault, or about to stop
+            away = DependencyError(f"{self._wire.url}: {answer.status}", may_have_acted=False)
+            self._away = (self._clock.now() + AWAY_S, away)
+            raise away
+        if answer.status not in (200, 429):
+            self._complain(answer)
         return answer
 
     def _go_on(self, dependency: Dependency, lane: Lane, error: DependencyError) -> HeldPermit:
@@ -249,12 +257,12 @@ class Client:
     def _complain(self, answer: Answer) -> NoReturn:
         """Raise what an answer says that is not the one hoped for."""
         detail = f"{self._wire.url}: {answer.status} {answer.document.get('detail', '')}".rstrip()
+        if answer.document.get("code") in _REFUSALS:
+            raise _refusal(answer, detail, now=self._clock.now())
         if answer.status >= _SERVER_FAULT:
             raise DependencyError(detail, may_have_acted=True)
         if answer.status == 409:  # noqa: PLR2004 - HTTP's
             raise ConflictError(detail)
-        if answer.status == 429:  # noqa: PLR2004 - HTTP's
-            raise _refusal(answer, detail, now=self._clock.now())
         raise InvalidInputError(detail)
 
 
@@ -265,14 +273,9 @@ def _told(outcome: Outcome, *, now: float) -> dict[str, object]:
     return told if retry_at is None else {**told, "retry_after_s": bounded_s(retry_at - now)}
 
 
-def _refusal(answer: Answer, what: str, *, now: float) -> RefusedError:
+def _refusal(answer: Answer, detail: str, *, now: float) -> RefusedError:
     """The error that a 429 says, with `retry_at` on our clock."""
     after_s = answer.document.get("retry_after_s")
     retry_at = now + bounded_s(float(after_s)) if isinstance(after_s, int | float) else None
-    kinds: dict[object, type[RefusedError]] = {
-        "breaker_open": BreakerOpenError,
-        "release_held": ReleaseHeldError,
-        "queue_full": QueueFullError,
-    }
-    kind = kinds.get(answer.document.get("code"), RefusedError)
-    return kind(str(answer.document.get("detail", what)), retry_at=retry_at)
+    kind = _REFUSALS.get(str(answer.document.get("code")), RefusedError)
+    return kind(detail, retry_at=retry_at)

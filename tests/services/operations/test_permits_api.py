@@ -3,17 +3,20 @@
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import count
 from random import Random
 from typing import Any
 
 import pytest
+from jsonschema import validate  # type: ignore[import-untyped]  # it ships no types
 
 from surgetank.control.breaker import BreakerPolicy
 from surgetank.control.governor import GovernorPolicy
 from surgetank.core.errors import InvalidInputError
 from surgetank.core.http import Request, Response
+from surgetank.core.route import Routes, Schema
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Refusal
 from surgetank.runtime.simulation.clock import VirtualClock
 from surgetank.runtime.simulation.loop import VirtualLoop, run
@@ -26,7 +29,7 @@ from surgetank.safeguards.operations.permits_api import (
     PermitsApiPolicy,
 )
 
-TOKEN, OTHER = "a token of some length", "another, for the time of a change"
+JSON = {"content-type": "application/json"}
 VM = "vm@eastus"
 POLICY = GovernorPolicy(breaker=BreakerPolicy(failure_limit=3, probe_limit=1, open_s=10.0))
 FAULT = Outcome(OutcomeKind.TRANSIENT)
@@ -39,14 +42,14 @@ class Desk:
     clock: VirtualClock
     permits: GovernedPermits
     api: PermitsApi
-    heads: dict[str, str] = field(default_factory=lambda: {"authorization": f"Bearer {TOKEN}"})
+    routes: Routes
 
     async def ask(self, method: str, path: str, body: object = None) -> Response:
         """Ask as a server would, and take what is told."""
         raw = (
             body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         )
-        response = await self.api.handle(Request(method, "here", path, "", self.heads, raw))
+        response = await self.routes.handle(Request(method, "here", path, "", JSON, raw))
         if response.chunks is None:
             return response
         pieces = [piece async for piece in response.chunks]
@@ -89,10 +92,9 @@ def play() -> Play:
                 permits,
                 clock=clock,
                 new_id=lambda: f"p{next(numbers)}",
-                tokens=[TOKEN, OTHER],
                 policy=PermitsApiPolicy(**limits),
             )
-            await main(Desk(clock, permits, api))
+            await main(Desk(clock, permits, api, Routes(api.routes(), now=clock.now)))
 
         run(whole, start_at=1_000.0)
 
@@ -104,6 +106,11 @@ def problem(answer: Response) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(answer.body)
     assert document["status"] == answer.status
     return document
+
+
+def alone(schema: Schema) -> dict[str, object]:
+    """A schema with what it names where a whole document has it."""
+    return {**schema, "components": {"schemas": schema.get("$defs", {})}}
 
 
 def test_a_permit_is_given_and_its_call_counts_until_it_ends(play: Play) -> None:
@@ -175,8 +182,8 @@ def test_past_the_limit_of_waiting_requests_nobody_waits(play: Play) -> None:
 def test_a_permit_that_nobody_was_told_of_is_given_back(play: Play) -> None:
     async def main(desk: Desk) -> None:
         body = json.dumps({"dependency": VM}).encode()
-        request = Request("POST", "here", "/v1/permits", "", desk.heads, body)
-        response = await desk.api.handle(request)
+        request = Request("POST", "here", "/v1/permits", "", JSON, body)
+        response = await desk.routes.handle(request)
         chunks: Any = response.chunks
         assert await anext(chunks)
         assert desk.in_flight() == 1
@@ -248,35 +255,6 @@ def test_more_open_permits_than_the_limit_are_refused(play: Play) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "status"),
-    [
-        (f"Bearer {TOKEN}", 404),
-        (f"bearer {OTHER}", 404),
-        (f"Basic {TOKEN}", 401),
-        (f"Bearer {TOKEN[:-1]}", 401),
-        ("Bearer", 401),
-        ("", 401),
-    ],
-)
-def test_only_who_knows_a_token_is_answered(play: Play, header: str, status: int) -> None:
-    async def main(desk: Desk) -> None:
-        desk.heads = {"authorization": header}
-        answer = await desk.ask("DELETE", "/v1/permits/none")
-        assert answer.status == status
-        assert ("www-authenticate" in answer.headers) == (status == 401)
-
-    play(main)
-
-
-@pytest.mark.parametrize("tokens", [[], ["short"]])
-def test_without_a_token_worth_the_name_nothing_is_served(tokens: list[str]) -> None:
-    clock: Any = None
-    permits: Any = None
-    with pytest.raises(InvalidInputError, match="characters or more"):
-        PermitsApi(permits, clock=clock, new_id=str, tokens=tokens)
-
-
-@pytest.mark.parametrize(
     ("body", "names"),
     [
         (b"", "JSON"),
@@ -301,28 +279,18 @@ def test_a_body_that_cannot_be_used_is_named(play: Play, body: object, names: st
     play(main)
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/v1/permits", 405),
-        ("GET", "/v1/permits/p0", 405),
-        ("DELETE", "/v1/permits/p0/outcome", 405),
-        ("POST", "/v1/permits/p0/other", 404),
-        ("POST", "/v1/operations", 404),
-        ("POST", "/v1/permitsandmore", 404),
-    ],
-)
-def test_what_is_not_served_is_a_problem(play: Play, method: str, path: str, status: int) -> None:
+def test_what_is_asked_and_told_is_as_the_routes_describe_it(play: Play) -> None:
     async def main(desk: Desk) -> None:
-        answer = await desk.ask(method, path, {"kind": "ok"})
-        assert answer.status == problem(answer)["status"] == status
-
-    play(main)
-
-
-def test_paths_of_others_are_left_to_them(play: Play) -> None:
-    async def main(desk: Desk) -> None:
-        assert await desk.api.answer(Request("GET", "here", "/v1/permitsandmore")) is None
+        ask, report, _ = desk.api.routes()
+        wanted = {"dependency": VM, "lane": "backlog", "retry": False, "wait_s": 1.5}
+        told = {"kind": "throttled", "detail": "429", "retry_after_s": 3.5}
+        answer = await desk.ask("POST", ask.path, wanted)
+        given = json.loads(answer.body)
+        ended = await desk.ask("POST", report.path.replace("{id}", given["id"]), told)
+        assert (answer.status, ended.status) == (200, 204)
+        validate(wanted, alone(ask.body))
+        validate(given, alone(ask.answers[HTTPStatus.OK]))
+        validate(told, alone(report.body))
 
     play(main)
 

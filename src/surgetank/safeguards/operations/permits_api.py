@@ -7,30 +7,37 @@
 | DELETE /v1/permits/{id}       |                                           | 204, given back    |
 
 Rules:
-- No leave is 429 with the governor's word as `code`, and with when to ask again.
+- No leave is 429, a problem document whose `code` is that of the error of `core.errors`, with when
+  to ask again.
 - A permit ends once. The same end again is 204, so that a lost answer may be asked for again;
   another end is 409; a permit that nobody knows (any more) is 404.
 - A permit whose client left before it was told of it is given back. One whose client never comes
   back is counted as lost after `open_s`; its slot, the governor frees by itself (`lost_s`).
 - Waits are told in seconds from now: no client needs our clock.
+- Who may ask at all is decided before, by whoever serves the routes.
+
+Source: RFC 9457 (problem documents), RFC 9110 (Retry-After).
 """
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from json import dumps
+from math import ceil
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from surgetank.control.outcome import DETAIL_LIMIT, RETRY_AFTER_S_MAX
-from surgetank.core.errors import InvalidInputError, QueueFullError
+from surgetank.core.errors import InvalidInputError, QueueFullError, RefusedError
 from surgetank.core.http import Request, Response
 from surgetank.core.ports import Clock, Permits
+from surgetank.core.problem import problem
 from surgetank.core.refusal import refusal_error
+from surgetank.core.route import NOTHING, Call, Role, Route, Schema
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
-from surgetank.safeguards.operations.problem import Bearers, problem, refused
 
 PATH = "/v1/permits"
 BODY_BYTES_MAX = 4_096
@@ -65,7 +72,13 @@ class PermitsApiPolicy:
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(
+        allow_inf_nan=False,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+    )
 
 
 class PermitWanted(_Body):
@@ -96,21 +109,6 @@ class PermitGiven(_Body):
     lane: Lane
 
 
-class Problem(BaseModel):
-    """A problem document (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    """Stable: may be matched on."""
-    retry_at: float | None = None
-    """Seconds since 1970 on the server's clock: asking before gets the same answer."""
-    retry_after_s: float | None = None
-    """The same, in seconds from now."""
-
-
 B = TypeVar("B", bound=_Body)
 
 
@@ -128,28 +126,22 @@ class PermitsApi:
         *,
         clock: Clock,
         new_id: Callable[[], str],
-        tokens: Sequence[str],
         policy: PermitsApiPolicy | None = None,
     ) -> None:
-        """Serve `permits` to who knows one of `tokens`.
+        """Serve `permits`.
 
         Args:
             permits: Who decides.
             clock: The time.
             new_id: Makes names of permits that cannot be guessed, of characters that an address
                 may hold.
-            tokens: Bearer tokens, at least one; see `Bearers`.
             policy: Limits.
-
-        Raises:
-            InvalidInputError: A token is missing or short.
         """
         self.lost = 0
         """Permits that were never ended."""
         self._permits = permits
         self._clock = clock
         self._new_id = new_id
-        self._bearers = Bearers(tokens)
         self._policy = policy or PermitsApiPolicy()
         self._open: dict[str, _Open] = {}  # oldest first
         self._ended: OrderedDict[str, OutcomeTold | None] = OrderedDict()  # None: given back
@@ -161,46 +153,36 @@ class PermitsApi:
         """Permits given and not yet ended or lost."""
         return len(self._open)
 
-    async def handle(self, request: Request) -> Response:
-        """Answer any request: the `Handler` of a server that has nothing else."""
-        answer = await self.answer(request)
-        return answer or problem(404, code="not_found", detail=f"no such path: {request.path}")
+    def routes(self) -> tuple[Route, ...]:
+        """Every route."""
+        ended: Mapping[HTTPStatus, Schema] = {HTTPStatus.NO_CONTENT: NOTHING}
+        return (
+            Route(
+                "POST", PATH, self._give, "Ask for leave to make one call, and wait for it",
+                Role.WORK,
+                body=_schema(PermitWanted), answers={HTTPStatus.OK: _schema(PermitGiven)},
+            ),
+            Route(
+                "POST", f"{PATH}/{{id}}/outcome", self._report, "Say how the call ended", Role.WORK,
+                body=_schema(OutcomeTold), answers=ended,
+            ),
+            Route(
+                "DELETE", f"{PATH}/{{id}}", self._give_back,
+                "Give a permit back whose call was never made", Role.WORK, answers=ended,
+            ),
+        )  # fmt: skip
 
-    async def answer(self, request: Request) -> Response | None:
-        """Answer a request for one of our paths, or give None for those of others."""
-        parts = request.path.removeprefix(PATH).split("/")
-        if not request.path.startswith(PATH) or parts[0]:
-            return None
-        away = self._bearers.turn_away(request)
-        if away is not None:
-            return away
+    async def _give(self, call: Call) -> Response:
+        """Ask for leave, wait for it, and say what came of it."""
+        wanted = _read(PermitWanted, call.request)
         self._forget_lost()
         try:
-            return await self._route(request, parts[1:])
-        except InvalidInputError as error:
-            return problem(400, code=error.code, detail=str(error))
+            answer = await self._ask(wanted)
         except QueueFullError as error:
-            return refused(error.code, str(error), retry_at=None, now=self._clock.now())
-
-    async def _route(self, request: Request, parts: Sequence[str]) -> Response:
-        match parts:
-            case []:
-                return _allow("POST", request) or await self._give(request)
-            case [permit_id]:
-                return _allow("DELETE", request) or self._end(permit_id, None)
-            case [permit_id, "outcome"]:
-                away = _allow("POST", request)
-                return away or self._end(permit_id, _read(OutcomeTold, request))
-            case _:
-                return problem(404, code="not_found", detail=f"no such path: {request.path}")
-
-    async def _give(self, request: Request) -> Response:
-        """Ask for leave, wait for it, and say what came of it."""
-        answer = await self._ask(_read(PermitWanted, request))
+            return _refused(error, now=self._clock.now())
         now = self._clock.now()
         if isinstance(answer, Refusal):
-            error = refusal_error(answer)
-            return refused(error.code, str(error), retry_at=answer.retry_at, now=now)
+            return _refused(refusal_error(answer), now=now)
         permit_id = self._new_id()
         self._open[permit_id] = _Open(answer, now + self._policy.open_s)
         given = {"id": permit_id, "dependency": answer.dependency, "lane": answer.lane}
@@ -230,15 +212,22 @@ class PermitsApi:
             finally:
                 self._waiting -= 1
 
+    async def _report(self, call: Call) -> Response:
+        return self._end(call.names["id"], _read(OutcomeTold, call.request))
+
+    async def _give_back(self, call: Call) -> Response:
+        return self._end(call.names["id"], None)
+
     def _end(self, permit_id: str, told: OutcomeTold | None) -> Response:
         """End a permit once: with an outcome, or given back."""
+        self._forget_lost()
         if permit_id in self._ended:
             if self._ended[permit_id] == told:
                 return Response(204)
-            return problem(409, code="conflict", detail=f"{permit_id} ended in another way")
+            return problem("conflict", "the permit was ended in another way")
         found = self._open.pop(permit_id, None)
         if found is None:
-            return problem(404, code="not_found", detail="no such permit, or it counts as lost")
+            return problem("not_found", "no such permit, or it counts as lost")
         self._ended[permit_id] = told
         if len(self._ended) > self._policy.ended_max:
             self._ended.popitem(last=False)
@@ -307,12 +296,21 @@ def _told(body: bytes, clock: Clock, undo: Callable[[], None]) -> Response:
     return Response(200, headers, chunks=_Telling(body, clock, undo))
 
 
-def _allow(method: str, request: Request) -> Response | None:
-    """Turn away every method but one."""
-    if request.method == method:
-        return None
-    detail = f"{request.path} takes {method}, not {request.method}"
-    return problem(405, code="method_not_allowed", detail=detail, headers={"allow": method})
+def _refused(error: RefusedError, *, now: float) -> Response:
+    """Say 429: not now. Without `retry_at` nobody knows when."""
+    status, facts = HTTPStatus.TOO_MANY_REQUESTS, dict[str, object]()
+    headers = {"cache-control": "no-store"}
+    if error.retry_at is not None:
+        wait_s = max(0.0, error.retry_at - now)
+        headers["retry-after"] = str(max(1, ceil(wait_s)))
+        facts = {"retry_at": error.retry_at, "retry_after_s": wait_s}
+    facts |= {"title": status.phrase, "status": int(status)}
+    said = problem(error.code, str(error), headers=headers, facts=facts)
+    return said._replace(status=int(status))
+
+
+def _schema(model: type[BaseModel]) -> Schema:
+    return model.model_json_schema(ref_template="#/components/schemas/{model}")
 
 
 def _read(model: type[B], request: Request) -> B:
