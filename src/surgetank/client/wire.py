@@ -45,12 +45,14 @@ class Wire:
         """Open nothing yet.
 
         Raises:
-            InvalidInputError: `url` is not an absolute http or https URL without a query, or
-                `timeout_s` is not above 0.
+            InvalidInputError: `url` is not an absolute http or https URL without a query,
+                `timeout_s` is not above 0, or `token` cannot be sent.
         """
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
             raise InvalidInputError(f"not the URL of a server: {url!r}")
+        if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+            raise InvalidInputError("the token has characters that no header may carry")
         if not timeout_s > 0:
             raise InvalidInputError(f"timeout_s = {timeout_s}: seconds, above 0")
         self.url = url

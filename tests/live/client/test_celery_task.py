@@ -50,7 +50,8 @@ def test_a_task_runs_under_a_permit(app: Celery, office: Any, connect: Any) -> N
 
     @governed(app, client=client)
     def work(number: int) -> int:
-        return number + office.in_flight(VM)
+        in_flight: int = office.in_flight(VM)
+        return number + in_flight
 
     with running(app):
         assert work.delay(1).get(timeout=PATIENCE_S) == 2
@@ -76,7 +77,8 @@ def test_a_task_that_is_refused_comes_back_and_keeps_its_tries(
 
     @governed(app, bind=True, client=client, max_retries=0)
     def work(self: Any) -> int:
-        return int(self.request.retries)
+        retries: int = self.request.retries
+        return retries
 
     with running(app):
         short_office.break_down(VM)

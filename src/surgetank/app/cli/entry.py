@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Annotated
 
 import typer
@@ -19,7 +19,7 @@ from surgetank.app.cli.status import ExitStatus
 
 __all__ = ["main"]
 
-GROUPS = ("drill", "up", "config", "bench")
+GROUPS = ("drill", "up", "run", "config", "bench")
 """Command groups, as `--help` lists them; each is a module here with `register(app)`."""
 
 HELP = """Rehearse a cloud control-plane outage, then ride it out with the same code.
@@ -29,6 +29,7 @@ First commands:
   surgetank drill azure-2026-02            the outage of February 2026, with and without us
   surgetank drill azure-2026-02 --seed 1 --variant nobody --report page.html
   surgetank up                             the stand-in cloud on loopback, for real clients
+  surgetank run --on compute@eastus -- CMD  one command of a CI job, under a shared governor
   surgetank config schema                  what a configuration file may say
   surgetank config check surgetank.toml    say all that is wrong with one, before it runs
   surgetank config explain mirror          what a key does, its unit and its default
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after the command's name; None takes them from the process.
 
     Returns:
-        The exit status, one of `ExitStatus`. A reader that leaves early, as `head` does, ends the
+        The exit status, one of `ExitStatus`, or that of the command that `run` has run. A reader that leaves early, as `head` does, ends the
         process in silence with 1.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = (
             _build(words)(words, prog_name="surgetank", standalone_mode=False) or ExitStatus.DONE
         )
-        if status == ExitStatus.INTERRUPTED:
+        if status is ExitStatus.INTERRUPTED:  # a command that was run may end in the same number
             report_interrupt(as_json=as_json)
     except OSError as error:  # the answer could not be written, so the error is not either
         _abandon_stdout()
@@ -68,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _wants_json(words: Sequence[str]) -> bool:
     """Whether standard output is for a program: `--json PATH` leaves it to people."""
+    if words[:1] == ["run"]:
+        return "--json" in takewhile(lambda word: word != "--", words)
     if words[:1] in (["drill"], ["bench"]):
         return "--json=-" in words or ("--json", "-") in pairwise(words)
     return "--json" in words

@@ -29,7 +29,7 @@ from surgetank.runtime.config import keys
 __all__ = ["COMMANDS", "PAGES", "reference"]
 
 COMMANDS = (
-    "", "drill", "up", "config", "config check", "config explain", "config schema", "bench",
+    "", "drill", "up", "run", "config", "config check", "config explain", "config schema", "bench",
     "bench drain",
 )  # fmt: skip
 """Commands whose help is shown, without their first word; a test holds them complete."""
