@@ -43,7 +43,6 @@ CODES_OF_HTTP: Mapping[str, HTTPStatus] = MappingProxyType(
         "not_found": HTTPStatus.NOT_FOUND,
         "method_not_allowed": HTTPStatus.METHOD_NOT_ALLOWED,
         "unsupported_media_type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        "internal": HTTPStatus.INTERNAL_SERVER_ERROR,
     }
 )
 """What only a server says: no error of ours stands behind these."""

@@ -11,11 +11,12 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from datetime import date, time
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, to_jsonable_python
@@ -26,6 +27,7 @@ from surgetank.control.evidence import EvidencePolicy
 from surgetank.control.governor import GovernorPolicy
 from surgetank.control.release import ReleasePolicy
 from surgetank.core.errors import ConfigError, InvalidInputError
+from surgetank.runtime.policy import ServePolicy
 from surgetank.safeguards.broker.policy import BrokerPolicy
 from surgetank.safeguards.mirror.policy import MirrorPolicy
 from surgetank.safeguards.operations.policy import OperationsPolicy
@@ -96,6 +98,12 @@ class Configuration(BaseModel):
     directory: Path = Path("/var/lib/surgetank")
     """Where what must outlive a restart is kept: operations, mirrored artifacts, tokens. A relative
     one starts at the folder of the file. The default is where Linux keeps a service's state."""
+    store: str = "operations.db"
+    """Where operations are kept: a file of SQLite, a relative one in `directory`, or the address of
+    a PostgreSQL database that several servers share, as `postgresql://surgetank@db/surgetank`. An
+    address has no password: PGPASSWORD and PGPASSFILE give it."""
+    serve: ServePolicy = ServePolicy()
+    """Where `surgetank serve` listens, and whom it obeys."""
     operations: OperationsPolicy = OperationsPolicy()
     """How durable work is run."""
     governor: Governor = Governor()
@@ -141,7 +149,22 @@ def read(path: Path) -> Configuration:
         configuration = _validate(raw)
     except ValidationError as invalid:
         raise _first_with_notes(_problems(path, raw, _every_error(raw, invalid))) from None
-    return configuration.model_copy(update={"directory": path.parent / configuration.directory})
+    _check_store(path, configuration.store)
+    serve, tokens = configuration.serve, configuration.serve.tokens
+    if tokens is not None:
+        serve = replace(serve, tokens=path.parent / tokens)
+    directory = path.parent / configuration.directory
+    return configuration.model_copy(update={"directory": directory, "serve": serve})
+
+
+def _check_store(path: Path, store: str) -> None:
+    """Refuse a secret in the file, without showing it."""
+    address = urlsplit(store)
+    if address.password or "password" in parse_qs(address.query):
+        wanted = "an address without a password: give that by PGPASSWORD or PGPASSFILE"
+        raise ConfigError(
+            file=str(path), key="store", value=f"{address.scheme}://...", wanted=wanted
+        )
 
 
 def schema() -> dict[str, Any]:

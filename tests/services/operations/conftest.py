@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -18,11 +18,19 @@ from surgetank.runtime.simulation.blocking import InlineBlocking
 from surgetank.runtime.simulation.clock import VirtualClock
 from surgetank.runtime.simulation.loop import VirtualLoop, run
 from surgetank.safeguards.operations.action import Action, ActionResult, StepCall
+from surgetank.safeguards.operations.hold import Hold
 from surgetank.safeguards.operations.policy import OperationsPolicy
-from surgetank.safeguards.operations.record import Change, Due, Record, Tally
+from surgetank.safeguards.operations.record import Change, Due, Record, Saved, Tally
 from surgetank.safeguards.operations.service import Operations
 from surgetank.safeguards.operations.sqlite import SQLiteStore
-from surgetank.safeguards.operations.store import Store
+from surgetank.safeguards.operations.store import (
+    Decide,
+    Filter,
+    Page,
+    Store,
+    Survey,
+    Taken,
+)
 
 START_AT = 1_770_055_380.0
 OK = ActionResult(Outcome(OutcomeKind.OK))
@@ -117,8 +125,27 @@ class FlakyStore:
     async def read(self, operation_id: OperationId) -> Record | None:
         return await self.inner.read(operation_id)
 
-    async def queues(self) -> Mapping[str, float]:
-        return await self.inner.queues()
+    async def survey(self) -> Survey:
+        return await self.inner.survey()
+
+    async def take(self, queue: str, *, now: float, limit: int, decide: Decide) -> Taken:
+        self._fail()
+        return await self.inner.take(queue, now=now, limit=limit, decide=decide)
+
+    async def stop(self, operation_id: OperationId, state: OperationState) -> bool:
+        return await self.inner.stop(operation_id, state)
+
+    async def find(self, wanted: Filter, *, after: int, limit: int) -> Page:
+        return await self.inner.find(wanted, after=after, limit=limit)
+
+    async def generation(self, subject: str) -> int | None:
+        return await self.inner.generation(subject)
+
+    async def hold(self, hold: Hold) -> Hold:
+        return await self.inner.hold(hold)
+
+    async def release(self, number: int) -> bool:
+        return await self.inner.release(number)
 
     async def late(self, *, now: float, limit: int) -> Due:
         return await self.inner.late(now=now, limit=limit)
@@ -132,7 +159,7 @@ class FlakyStore:
     async def close(self) -> None:
         await self.inner.close()
 
-    async def save(self, changes: Sequence[Change]) -> tuple[bool, ...]:
+    async def save(self, changes: Sequence[Change]) -> tuple[Saved, ...]:
         self._fail()
         saved = await self.inner.save(changes)
         if self.doubts:
@@ -203,7 +230,7 @@ class World:
         """Stop everything that a worker does, as a power cut would."""
         self.workers.remove(service)
         self.running.pop(service).cancel()
-        for flight in service._engine.flights.values():
+        for flight in service._runner._engine.flights.values():
             flight.task.cancel()
 
     async def do(self, call: StepCall) -> ActionResult:

@@ -19,7 +19,7 @@ from surgetank.app.cli.status import ExitStatus
 
 __all__ = ["main"]
 
-GROUPS = ("drill", "up", "run", "config", "bench")
+GROUPS = ("drill", "up", "serve", "op", "run", "config", "bench")
 """Command groups, as `--help` lists them; each is a module here with `register(app)`."""
 
 HELP = """Rehearse a cloud control-plane outage, then ride it out with the same code.

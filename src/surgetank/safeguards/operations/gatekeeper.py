@@ -11,6 +11,7 @@ from surgetank.core.ports import Permits
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
 from surgetank.safeguards.operations.queue import (
     Gate,
+    dependency_of,
     is_retry,
     lane_of,
     read_queue,
@@ -52,7 +53,7 @@ class Gatekeeper:
         """The instant from which asking for this queue may help; minus infinity when unrefused."""
         if not self._refusals:
             return -math.inf
-        gate = self._gate(queue)
+        gate = self.gate(queue)
         opens_at = -math.inf
         for dependency in gate.dependencies:
             refusal = self._refusals.get((gate.lane, dependency))
@@ -73,7 +74,8 @@ class Gatekeeper:
         if not positions:
             return None
         lane = lane_of(record)
-        dependencies = [record.steps[position].dependency for position in positions]
+        called = (dependency_of(record, position) for position in positions)
+        dependencies = [dependency for dependency in called if dependency is not None]
         if leave.dependencies.issuperset(dependencies):
             lane = Lane.FRESH
         retry = is_retry(record.progress[positions[0]])
@@ -128,7 +130,8 @@ class Gatekeeper:
             del self._refusals[next(iter(self._refusals))]
         return refusal
 
-    def _gate(self, queue: str) -> Gate:
+    def gate(self, queue: str) -> Gate:
+        """Read a queue's text, or remember it."""
         gate = self._gates.get(queue)
         if gate is None:
             if len(self._gates) >= GATES_MAX:
