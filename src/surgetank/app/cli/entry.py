@@ -29,7 +29,7 @@ First commands:
   surgetank drill azure-2026-02            the outage of February 2026, with and without us
   surgetank drill azure-2026-02 --seed 1 --variant nobody --report page.html
   surgetank up                             the stand-in cloud on loopback, for real clients
-  surgetank run --on compute@eastus -- CMD  one command of a CI job, under a shared governor
+  surgetank run --on vm@eastus -- COMMAND  a job's command, under a governor that all jobs share
   surgetank config schema                  what a configuration file may say
   surgetank config check surgetank.toml    say all that is wrong with one, before it runs
   surgetank config explain mirror          what a key does, its unit and its default
@@ -37,7 +37,8 @@ First commands:
 
 \b
 Every command takes --json, and exits with
-  0 done or met, 1 not met, 2 bad input, 3 our own fault, 130 interrupted.
+  0 done or met, 1 not met, 2 bad input, 3 our own fault, 130 interrupted;
+  run exits as its command did.
 """
 
 
@@ -48,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after the command's name; None takes them from the process.
 
     Returns:
-        The exit status, one of `ExitStatus`, or that of the command that `run` has run. A reader that leaves early, as `head` does, ends the
-        process in silence with 1.
+        The exit status, one of `ExitStatus`, or that of the command that `run` has run. A reader
+        that leaves early, as `head` does, ends the process in silence with 1.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     as_json = _wants_json(words)
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = (
             _build(words)(words, prog_name="surgetank", standalone_mode=False) or ExitStatus.DONE
         )
-        if status is ExitStatus.INTERRUPTED:  # a command that was run may end in the same number
+        if status == ExitStatus.INTERRUPTED and words[:1] != ["run"]:  # that is its command's own
             report_interrupt(as_json=as_json)
     except OSError as error:  # the answer could not be written, so the error is not either
         _abandon_stdout()
