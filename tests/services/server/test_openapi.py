@@ -8,14 +8,14 @@ from urllib.parse import quote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it ships no types
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from surgetank.core.http import Request
 
 Play = Callable[..., None]
 FUZZED = settings(
-    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -101,7 +101,8 @@ def test_answers_are_as_described(play: Play) -> None:
                 if content is not None:
                     schema = content["content"]["application/json"]["schema"]
                     whole = {**schema, "components": document["components"]}
-                    Draft202012Validator(whole).validate(answer.body)
+                    validator: Any = Draft202012Validator(whole)
+                    validator.validate(answer.body)
                     checked += 1
         assert checked >= 9
 
@@ -132,8 +133,8 @@ def test_nothing_that_is_sent_is_a_defect(
 def test_no_operation_that_is_submitted_is_a_defect(
     play: Play, changes: dict[str, Any], step: dict[str, Any]
 ) -> None:
-    first = {"name": "a", "dependency": "d", "arguments": {}, **step}
-    body = {"key": "k", "kind": "", "region": "", "steps": [first], **changes}
+    first: dict[str, Any] = {"name": "a", "dependency": "d", "arguments": {}, **step}
+    body: dict[str, Any] = {"key": "k", "kind": "", "region": "", "steps": [first], **changes}
 
     async def main(world: Any) -> None:
         answer = await world.ask("POST", "/v1/operations", body)

@@ -14,8 +14,9 @@ from surgetank.app.cli.output import JsonFlag, print_json
 from surgetank.core.operation import OperationState
 from surgetank.core.value import Lane
 from surgetank.safeguards.operations.api.operation import OPERATIONS
-from surgetank.safeguards.operations.api.page import LIMIT, LIMIT_MAX
+from surgetank.safeguards.operations.api.page import LIMIT
 from surgetank.safeguards.operations.api.sight import COUNTS
+from surgetank.safeguards.operations.store import PAGE_MAX
 
 __all__ = ["register"]
 
@@ -172,7 +173,7 @@ async def _pages(place: Where, query: dict[str, Any], limit: int) -> list[dict[s
     cursor = None
     async with asking(place) as asked:
         while len(found) < limit:
-            size = min(limit - len(found), LIMIT_MAX)
+            size = min(limit - len(found), PAGE_MAX)
             page = {**query, "limit": size, "cursor": cursor}
             answer = await asked.ask("GET", OPERATIONS, query=page)
             found += answer["operations"]

@@ -49,7 +49,7 @@ class _Released(NamedTuple):
 
     operations: int
     steps: int
-    is_removed: bool
+    is_lifted: bool
 
 
 def register(group: typer.Typer) -> None:
@@ -107,9 +107,10 @@ def _release(
     place = where(server, store)
     done = asyncio.run(_let_go(place, path, in_steps, every_s or EVERY_S))
     if json:
-        print_json({"released": done.operations, "steps": done.steps, "is_removed": True})
+        print_json({"released": done.operations, "steps": done.steps, "is_lifted": True})
     else:
-        typer.echo(f"{done.operations} let go; nothing is held any more")
+        one_by_one = f" after {done.operations} let go one by one" if in_steps else ""
+        typer.echo(f"the hold is lifted{one_by_one}")
 
 
 def _holds(
@@ -148,19 +149,19 @@ async def _let_go(place: Where, path: str, in_steps: int | None, every_s: float)
     async with asking(place) as asked:
         if in_steps is None:
             answer = await asked.ask("DELETE", path)
-            return _Released(answer["released"], 1, is_removed=True)
+            return _Released(answer["released"], 1, is_lifted=True)
         return await _let_go_in_steps(asked, path, in_steps, every_s)
 
 
 async def _let_go_in_steps(asked: Asking, path: str, limit: int, every_s: float) -> _Released:
-    done = _Released(0, 0, is_removed=False)
+    done = _Released(0, 0, is_lifted=False)
     try:
-        while not done.is_removed:
+        while not done.is_lifted:
             if done.steps:
                 await asked.clock.sleep_until(asked.clock.now() + every_s)
             answer = await asked.ask("POST", f"{path}/release", body={"limit": limit})
             operations = done.operations + answer["released"]
-            done = _Released(operations, done.steps + 1, answer["is_removed"])
+            done = _Released(operations, done.steps + 1, answer["is_lifted"])
             _say(f"step {done.steps}: {answer['released']} let go, {operations} in all")
     except asyncio.CancelledError:
         _say(f"stopped after {done.operations}: the others stay held")

@@ -9,7 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from json import dumps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 import typer
@@ -80,7 +80,8 @@ async def _told_or_failed(told: "asyncio.Future[ExitStatus]", running: Server) -
     """Return when told to stop, or raise the defect that ended what runs in the background."""
     failing = asyncio.ensure_future(running.running.failure())
     try:
-        await asyncio.wait([told, failing], return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {told, failing}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if failing.done():
             failing.result()
     finally:

@@ -14,7 +14,7 @@ from surgetank.core.http import NO_HEADERS, Headers, Response
 from surgetank.core.operation import OperationState, Step, StepState
 from surgetank.core.route import JSON
 from surgetank.core.value import Dependency, Lane
-from surgetank.safeguards.operations.api.desk import Hold, HoldScope
+from surgetank.safeguards.operations.hold import Hold, HoldScope
 from surgetank.safeguards.operations.record import Progress, Record
 
 _SECONDS_MAX = (
@@ -107,7 +107,7 @@ class OperationPage(Document):
 
 
 class HoldDocument(Document):
-    """Operations are not begun, and those begun make no further call."""
+    """Work that is not to begin."""
 
     scope: HoldScope
     name: str
@@ -127,8 +127,9 @@ class ReleaseDocument(Document):
     """What was let go."""
 
     released: int
-    is_removed: bool
-    """Whether the hold is gone: nothing is held by it any more."""
+    """Operations let go one by one; 0 where the hold was lifted at once."""
+    is_lifted: bool
+    """Whether the hold is gone: it stops nothing any more."""
 
 
 class CountsDocument(Document):

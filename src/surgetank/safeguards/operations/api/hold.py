@@ -10,7 +10,6 @@ from surgetank.core.ports import Clock
 from surgetank.core.problem import problem
 from surgetank.core.route import Call, Role, Route
 from surgetank.safeguards.operations.api.body import HoldBody, ReleaseBody, read, schema
-from surgetank.safeguards.operations.api.desk import Desk, Hold, HoldScope
 from surgetank.safeguards.operations.api.document import (
     HoldDocument,
     HoldList,
@@ -18,7 +17,8 @@ from surgetank.safeguards.operations.api.document import (
     answer,
     hold_document,
 )
-from surgetank.safeguards.operations.record import NAME_CHARACTERS_MAX
+from surgetank.safeguards.operations.hold import Hold, HoldScope
+from surgetank.safeguards.operations.service import Operations
 
 HOLDS = "/v1/holds"
 HOLD_ALL = f"{HOLDS}/all"
@@ -31,7 +31,7 @@ Named = Callable[[Call, HoldScope, str], Awaitable[Response]]
 class HoldRoutes:
     """What may be done with holds."""
 
-    desk: Desk
+    operations: Operations
     clock: Clock
 
     def routes(self) -> tuple[Route, ...]:
@@ -67,7 +67,9 @@ class HoldRoutes:
         )  # fmt: skip
 
     async def _list(self, _: Call) -> Response:
-        return answer(HoldList(holds=[hold_document(hold) for hold in await self.desk.holds()]))
+        return answer(
+            HoldList(holds=[hold_document(hold) for hold in await self.operations.holds()])
+        )
 
     async def _show(self, _: Call, scope: HoldScope, name: str) -> Response:
         hold = await self._find(scope, name)
@@ -76,8 +78,7 @@ class HoldRoutes:
     async def _hold(self, call: Call, scope: HoldScope, name: str) -> Response:
         reason = read(HoldBody, call.request).reason
         hold = Hold(scope, name, self.clock.now(), call.who, reason)
-        await self.desk.hold(hold)
-        return answer(hold_document(await self._find(scope, name) or hold))
+        return answer(hold_document(await self.operations.hold(hold)))
 
     async def _remove(self, _: Call, scope: HoldScope, name: str) -> Response:
         return await self._let_go(scope, name, limit=None)
@@ -88,12 +89,12 @@ class HoldRoutes:
     async def _let_go(self, scope: HoldScope, name: str, *, limit: int | None) -> Response:
         if await self._find(scope, name) is None:
             return _absent(scope, name)
-        released = await self.desk.release(scope, name, limit=limit)
-        is_removed = await self._find(scope, name) is None
-        return answer(ReleaseDocument(released=released, is_removed=is_removed))
+        released = await self.operations.release(scope, name, limit=limit)
+        is_lifted = limit is None or released < limit
+        return answer(ReleaseDocument(released=released, is_lifted=is_lifted))
 
     async def _find(self, scope: HoldScope, name: str) -> Hold | None:
-        holds = await self.desk.holds()
+        holds = await self.operations.holds()
         return next((hold for hold in holds if (hold.scope, hold.name) == (scope, name)), None)
 
 
@@ -106,10 +107,6 @@ def _named(act: Named) -> Callable[[Call], Awaitable[Response]]:
         scope = call.names.get("scope", HoldScope.ALL)
         if scope not in scopes:
             raise InvalidInputError(f"a hold is on all, or one {', '.join(scopes)}: {scope[:80]!r}")
-        if len(name) > NAME_CHARACTERS_MAX or not name.isprintable():
-            raise InvalidInputError(
-                f"a name has at most {NAME_CHARACTERS_MAX} characters that print: {name[:80]!r}"
-            )
         return await act(call, HoldScope(scope), name)
 
     return act_on

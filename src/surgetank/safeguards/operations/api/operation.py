@@ -12,7 +12,6 @@ from surgetank.core.route import Call, Field, Role, Route
 from surgetank.core.value import Lane
 from surgetank.safeguards.operations.api import page
 from surgetank.safeguards.operations.api.body import NewOperationBody, RedriveBody, read, schema
-from surgetank.safeguards.operations.api.desk import Desk, Filter
 from surgetank.safeguards.operations.api.document import (
     OperationDocument,
     OperationPage,
@@ -27,6 +26,8 @@ from surgetank.safeguards.operations.record import (
     SUBJECT_CHARACTERS_MAX,
     Record,
 )
+from surgetank.safeguards.operations.service import Operations
+from surgetank.safeguards.operations.store import Filter
 
 OPERATIONS = "/v1/operations"
 OPERATION = f"{OPERATIONS}/{{id}}"
@@ -59,7 +60,7 @@ _FILTER_FIELDS = (
 class OperationRoutes:
     """What may be done with operations."""
 
-    desk: Desk
+    operations: Operations
 
     def routes(self) -> tuple[Route, ...]:
         """Every route."""
@@ -104,32 +105,31 @@ class OperationRoutes:
     async def _submit(self, call: Call) -> Response:
         body = read(NewOperationBody, call.request)
         key = _key(call, body.key)
-        receipt = await self.desk.submit(body.operation(key))
+        receipt = await self.operations.submit(body.operation(key))
         document = ReceiptDocument(id=receipt.id, key=key, is_new=receipt.is_new)
         status = HTTPStatus.CREATED if receipt.is_new else HTTPStatus.OK
         return answer(document, status=status, headers={"location": f"{OPERATIONS}/{receipt.id}"})
 
     async def _list(self, call: Call) -> Response:
-        limit = page.limit(call)
-        found = await self.desk.find(
-            _filter(call), after=page.after(call, "number", 0), limit=limit
+        found = await self.operations.find(
+            _filter(call), after=page.after(call, "number", 0), limit=page.limit(call)
         )
-        following = page.cursor({"number": found[-1].number}) if len(found) == limit else None
-        return answer(
-            OperationPage(operations=[summary(record) for record in found], next=following)
-        )
+        after = found.next_after
+        following = None if after is None else page.cursor({"number": after})
+        operations = [summary(record) for record in found.records]
+        return answer(OperationPage(operations=operations, next=following))
 
     async def _show(self, call: Call) -> Response:
-        return await self._answer(call, self.desk.get)
+        return await self._answer(call, self.operations.get)
 
     async def _cancel(self, call: Call) -> Response:
-        return await self._answer(call, self.desk.cancel)
+        return await self._answer(call, self.operations.cancel)
 
     async def _redrive(self, call: Call) -> Response:
         body = read(RedriveBody, call.request)
 
         async def redrive(operation_id: OperationId) -> Record | None:
-            return await self.desk.redrive(operation_id, is_done=body.is_done)
+            return await self.operations.redrive(operation_id, is_done=body.is_done)
 
         return await self._answer(call, redrive)
 

@@ -7,10 +7,10 @@ from typing import Any, TypeVar, cast
 
 from surgetank.core.errors import InvalidInputError
 from surgetank.core.route import Call, Field
+from surgetank.safeguards.operations.store import PAGE_MAX
 
 LIMIT = 50
-LIMIT_MAX = 200
-"""Entries of a page: more at once would hold up those who wait for the store."""
+"""Entries of a page when nobody says."""
 _CURSOR_CHARACTERS_MAX = 1_000
 _NUMBER_MAX = 2**53
 
@@ -19,7 +19,7 @@ T = TypeVar("T", int, str)
 PAGE_FIELDS = (
     Field(
         "limit",
-        {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT},
+        {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": LIMIT},
         "Entries of the page.",
     ),
     Field("cursor", {"type": "string"}, "`next` of the page before; left out for the first."),
@@ -42,14 +42,14 @@ def limit(call: Call) -> int:
     """How many entries the page may have.
 
     Raises:
-        InvalidInputError: It is not from 1 to `LIMIT_MAX`.
+        InvalidInputError: It is not from 1 to `PAGE_MAX`.
     """
     text = one(call, "limit")
     if text is None:
         return LIMIT
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0  # noqa: PLR2004 - more digits are out of range
-    if not 1 <= number <= LIMIT_MAX:
-        raise InvalidInputError(f"query: limit is from 1 to {LIMIT_MAX}, not {text[:80]!r}")
+    if not 1 <= number <= PAGE_MAX:
+        raise InvalidInputError(f"query: limit is from 1 to {PAGE_MAX}, not {text[:80]!r}")
     return number
 
 

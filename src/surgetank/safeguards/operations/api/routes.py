@@ -6,24 +6,24 @@ from surgetank.control.view import View
 from surgetank.core.ports import Clock
 from surgetank.core.route import Route
 from surgetank.core.value import Dependency
-from surgetank.safeguards.operations.api.desk import Desk
 from surgetank.safeguards.operations.api.hold import HoldRoutes
 from surgetank.safeguards.operations.api.operation import OperationRoutes
 from surgetank.safeguards.operations.api.sight import SightRoutes
+from surgetank.safeguards.operations.service import Operations
 
 
 def operation_routes(
-    desk: Desk, *, clock: Clock, views: Callable[[], Mapping[Dependency, View]]
+    operations: Operations, *, clock: Clock, views: Callable[[], Mapping[Dependency, View]]
 ) -> tuple[Route, ...]:
     """Give the routes.
 
     Args:
-        desk: The operations.
+        operations: What the routes are of.
         clock: The time, for when a hold began.
         views: Where each governor stands, in the order of names.
     """
     return (
-        *OperationRoutes(desk).routes(),
-        *HoldRoutes(desk, clock).routes(),
-        *SightRoutes(desk, views).routes(),
+        *OperationRoutes(operations).routes(),
+        *HoldRoutes(operations, clock).routes(),
+        *SightRoutes(operations, views).routes(),
     )

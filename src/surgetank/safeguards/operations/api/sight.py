@@ -11,13 +11,13 @@ from surgetank.core.route import Call, Field, Role, Route
 from surgetank.core.value import Dependency, Lane
 from surgetank.safeguards.operations.api import page
 from surgetank.safeguards.operations.api.body import schema
-from surgetank.safeguards.operations.api.desk import Desk
 from surgetank.safeguards.operations.api.document import (
     CountsDocument,
     DependencyPage,
     answer,
     dependency_document,
 )
+from surgetank.safeguards.operations.service import Operations
 
 COUNTS = "/v1/counts"
 DEPENDENCIES = "/v1/dependencies"
@@ -27,7 +27,7 @@ DEPENDENCIES = "/v1/dependencies"
 class SightRoutes:
     """What may be seen."""
 
-    desk: Desk
+    operations: Operations
     views: Callable[[], Mapping[Dependency, View]]
     """Where each governor stands, in the order of names."""
 
@@ -52,8 +52,8 @@ class SightRoutes:
         text = page.one(call, "lane")
         if text is not None and text not in set(Lane):
             raise InvalidInputError(f"query: lane is one of {', '.join(Lane)}, not {text[:80]!r}")
-        counts = await self.desk.counts(None if text is None else Lane(text))
-        return answer(CountsDocument(states=dict(counts), owed=await self.desk.owed()))
+        counts = await self.operations.counts(None if text is None else Lane(text))
+        return answer(CountsDocument(states=dict(counts), owed=await self.operations.owed()))
 
     async def _dependencies(self, call: Call) -> Response:
         limit, after = page.limit(call), page.after(call, "name", "")
