@@ -38,6 +38,8 @@ class Office:
     url: str = ""
     token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     requests: list[Request] = field(default_factory=list[Request])
+    asked: threading.Event = field(default_factory=threading.Event)
+    """Set by the first request."""
 
     def __post_init__(self) -> None:
         breaker = BreakerPolicy(
@@ -56,6 +58,7 @@ class Office:
 
         async def handle(request: Request) -> Response:
             self.requests.append(request)
+            self.asked.set()
             if request.headers.get("authorization") != f"Bearer {self.token}":
                 return problem("unauthenticated", "who are you?")
             return await routes.handle(request)
