@@ -9,6 +9,7 @@ Rules:
 """
 
 import logging
+import math
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial, wraps
@@ -90,7 +91,8 @@ class Client:
         self._wire = Wire(url, token, timeout_s=timeout_s, clock=self._clock)
         self._is_fail_open = is_fail_open
         self._classify = classify
-        self._away: tuple[float, DependencyError] | None = None
+        self._away_until = -math.inf
+        self._away_why = ""
         self._log = logging.getLogger("surgetank.client")
 
     def __enter__(self) -> Self:
@@ -219,20 +221,22 @@ class Client:
 
     def _permit(self, wanted: Mapping[str, object], *, held_s: float) -> Answer:
         """Ask for a permit once; gives 200 or 429."""
-        if self._away is not None and self._clock.now() < self._away[0]:
-            raise self._away[1]
+        if self._clock.now() < self._away_until:
+            raise DependencyError(self._away_why, may_have_acted=False)
         try:
             answer = self._wire.ask("POST", "/v1/permits", wanted, held_s=held_s)
         except DependencyError as error:
-            self._away = (self._clock.now() + AWAY_S, error)
+            self._note_away(str(error))
             raise
         if answer.status >= _SERVER_FAULT:  # at fault, or about to stop
-            away = DependencyError(f"{self._wire.url}: {answer.status}", may_have_acted=False)
-            self._away = (self._clock.now() + AWAY_S, away)
-            raise away
+            self._note_away(f"{self._wire.url}: {answer.status}")
+            raise DependencyError(self._away_why, may_have_acted=False)
         if answer.status not in (200, 429):
             self._complain(answer)
         return answer
+
+    def _note_away(self, why: str) -> None:
+        self._away_why, self._away_until = why, self._clock.now() + AWAY_S
 
     def _go_on(self, dependency: Dependency, lane: Lane, error: DependencyError) -> HeldPermit:
         """Do without the server, if that was chosen."""

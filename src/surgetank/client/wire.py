@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ IDLE_S = 15.0
 """For which an idle connection is kept: less than servers commonly do, ours too."""
 BODY_BYTES_MAX = 1 << 20
 """Of an answer: the longest operation is a fraction of it."""
+_JSON: Mapping[str, str] = MappingProxyType({"content-type": "application/json"})
 
 
 class Answer(NamedTuple):
@@ -48,17 +50,21 @@ class Wire:
             InvalidInputError: `url` is not an absolute http or https URL without a query,
                 `timeout_s` is not above 0, or `token` cannot be sent.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query:
+        try:
+            parts = urlsplit(url)
+            self._port = parts.port
+        except ValueError as error:
+            raise InvalidInputError(f"not the URL of a server: {url!r}: {error}") from error
+        is_whole = parts.scheme in ("http", "https") and parts.hostname and not parts.query
+        if not (is_whole and _is_plain(url)):
             raise InvalidInputError(f"not the URL of a server: {url!r}")
-        if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
+        if token is not None and not _is_plain(token):
             raise InvalidInputError("the token has characters that no header may carry")
         if not timeout_s > 0:
             raise InvalidInputError(f"timeout_s = {timeout_s}: seconds, above 0")
         self.url = url
         self._kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        self._host = parts.hostname
-        self._port = parts.port
+        self._host = parts.hostname or ""
         self._prefix = parts.path.rstrip("/")
         self._timeout_s = timeout_s
         self._clock = clock
@@ -95,6 +101,7 @@ class Wire:
                     raise
                 # The server closed the kept connection while we wrote. Asking again is safe: what
                 # was not answered is undone, or is the same when said twice.
+                connection.close()
                 connection = self._open()
                 response = self._send(connection, method, path, raw, held_s)
             answer = _read(response)
@@ -153,7 +160,9 @@ class Wire:
         connection.close()
 
 
-_JSON = {"content-type": "application/json"}
+def _is_plain(text: str) -> bool:
+    """Whether it may stand in a header or an address: printable ASCII without spaces."""
+    return text.isascii() and text.isprintable() and " " not in text
 
 
 def _read(response: HTTPResponse) -> Answer:

@@ -162,7 +162,7 @@ def test_a_server_that_never_answers_is_not_waited_for(connect: Any) -> None:
 
 
 def test_a_wrong_token_is_the_callers_mistake(office: Any, connect: Any) -> None:
-    client = connect(office.url, "another token")
+    client = connect(office.url, "another-token")
     with pytest.raises(InvalidInputError, match="401"), client.permit(VM):
         raise AssertionError
 
@@ -172,10 +172,18 @@ def test_a_name_that_is_none_is_the_callers_mistake(client: Client) -> None:
         raise AssertionError
 
 
-@pytest.mark.parametrize("url", ["vm", "ftp://here/", "http:///path", "http://here/?a=b"])
+@pytest.mark.parametrize(
+    "url", ["vm", "ftp://here/", "http:///path", "http://here/?a=b", "http://x:y/", "http://x/ y"]
+)
 def test_what_is_no_server_is_refused_at_once(url: str) -> None:
     with pytest.raises(InvalidInputError):
         Client(url)
+
+
+@pytest.mark.parametrize("more", [{"token": "a b"}, {"token": "a\r\nx: y"}, {"timeout_s": 0.0}])
+def test_what_no_request_can_carry_is_refused_at_once(more: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInputError):
+        Client("http://127.0.0.1:1", **more)
 
 
 @pytest.mark.parametrize("wait_s", [-1.0, 86_401.0, float("nan")])
