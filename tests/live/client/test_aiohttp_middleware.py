@@ -27,7 +27,7 @@ async def session_to(answer: Answer, **more: Any) -> AsyncGenerator[tuple[Client
     """Give a governed session, and where the server is."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(application)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -28,6 +28,7 @@ def app() -> Generator[Celery]:
         broker_connection_retry_on_startup=True,
         broker_transport_options={"polling_interval": 0.05},
         task_default_queue="governed",
+        worker_hijack_root_logger=False,  # other tests look at what is logged
     )
     yield app
     app.close()

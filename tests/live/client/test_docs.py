@@ -112,7 +112,9 @@ def test_a_session_takes_permits() -> None:
 def test_a_task_takes_a_permit(asking: Any) -> None:
     example = load("governed_tasks")
     example.app.conf.update(
-        broker_connection_retry_on_startup=True, result_backend="cache+memory://"
+        broker_connection_retry_on_startup=True,
+        result_backend="cache+memory://",
+        worker_hijack_root_logger=False,  # other tests look at what is logged
     )
     worker: Any = start_worker(example.app, pool="threads", concurrency=1, perform_ping_check=False)
     with example.client, worker:
