@@ -118,7 +118,10 @@ def test_a_function_is_governed_by_what_it_returns(office: Any, client: Client) 
 
 
 def test_without_a_server_work_goes_on_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING), Client(nowhere()).permit(VM) as permit:
+    with (
+        caplog.at_level(logging.WARNING, "surgetank.client"),
+        Client(nowhere()).permit(VM) as permit,
+    ):
         assert not permit.is_governed
     assert "vm@eastus is called without a permit" in caplog.text
 
@@ -200,6 +203,7 @@ def test_an_outcome_that_cannot_be_told_breaks_nothing(
             return Response(404)
         return Response(200, {"content-type": "application/json"}, b'{"id": "p"}')
 
+    caplog.set_level(logging.WARNING, "surgetank.client")
     with serve_in_thread(give_only) as url, connect(url).permit(VM):
         pass
     assert "the end of a permit was not told" in caplog.text
