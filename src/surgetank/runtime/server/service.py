@@ -13,6 +13,7 @@ import structlog
 
 from surgetank.core.errors import InvalidInputError
 from surgetank.core.http import Handler
+from surgetank.core.ports import Chance
 from surgetank.core.route import Routes
 from surgetank.runtime.assembly import Ports, Running, open_store, run_operations
 from surgetank.runtime.config import Configuration
