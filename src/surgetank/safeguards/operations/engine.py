@@ -268,7 +268,7 @@ class Engine:
             after = self._go_on(moved.record, flight.leave, now=now)
         is_stopped = await self._save(flight, after.record)
         if is_stopped:
-            await self._stop(flight, moved.record)
+            await self._stop(flight, after.record if after.position is None else moved.record)
         if is_stopped or after.position is None:
             self._log_end(flight.record)
             return False
@@ -277,11 +277,21 @@ class Engine:
 
     async def _stop(self, flight: Flight, record: Record) -> None:
         """End an operation as it was told to, instead of the call that is written down as begun."""
-        stored = await self._store.read(record.id)
-        if stored is None or stored.fence != flight.record.fence:
+        while (state := await self._told(flight)) is None:
+            await self._clock.sleep_until(self._clock.now() + self._policy.save_retry_s)
+        await self._save(flight, stop(record, state, now=self._clock.now()))
+
+    async def _told(self, flight: Flight) -> OperationState | None:
+        """What an operation was told to become; None when the store does not answer."""
+        record = flight.record
+        try:
+            stored = await self._store.read(record.id)
+        except (DependencyError, QueueFullError) as error:
+            self._log.warning("store.failed", operation_id=record.id, error=str(error))
+            return None
+        if stored is None or stored.fence != record.fence:
             raise ConflictError(f"operation {record.id}: another worker has taken over")
-        stopped = stop(record, OperationState(stored.stop), now=self._clock.now())
-        await self._save(flight, stopped)
+        return OperationState(stored.stop)
 
     def _go_on(self, record: Record, leave: Leave, *, now: float) -> Advance:
         if self._is_closing and next_position(record) is not None:

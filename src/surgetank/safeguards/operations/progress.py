@@ -238,7 +238,17 @@ def park_for(record: Record, *, hold: int) -> Record:
 
 
 def recover(record: Record, *, now: float, policy: OperationsPolicy) -> Record:
-    """Give back an operation whose lease ran out; its own lease was all the wait it needs."""
+    """Give back an operation whose lease ran out; its own lease was all the wait it needs.
+
+    One that was told to stop ends here.
+    """
+    left = _recover(record, now=now, policy=policy)
+    if record.stop and left.queue is not None:
+        return stop(left, OperationState(record.stop), now=now)
+    return left
+
+
+def _recover(record: Record, *, now: float, policy: OperationsPolicy) -> Record:
     position = _started_position(record)
     if position is None:
         return park(record, now=now, policy=policy)

@@ -142,7 +142,7 @@ class Operations:
                 if saved:
                     self._runner.tell_of_end(before, after)
                     return after._replace(fence=before.fence + 1)
-            elif before.queue != LEASED or not also_under_way:
+            elif before.queue != LEASED or before.is_owing or not also_under_way:
                 return before
             elif await self._store.stop(operation_id, OperationState.CANCELLED):
                 return before._replace(stop=OperationState.CANCELLED.value)
