@@ -19,6 +19,7 @@ from surgetank.core.ports import Chance, Clock
 from surgetank.core.value import Lane, Outcome, OutcomeKind, Refusal
 from surgetank.safeguards.operations.action import Action, ActionResult, StepCall, result_of
 from surgetank.safeguards.operations.gatekeeper import BREAKER_OPEN, Gatekeeper, Leave
+from surgetank.safeguards.operations.hold import hold_of
 from surgetank.safeguards.operations.policy import OperationsPolicy
 from surgetank.safeguards.operations.progress import (
     begin,
@@ -201,8 +202,12 @@ class Engine:
 
     def _leave(self, record: Record, position: int, leave: Leave, *, now: float) -> Refusal | None:
         """Have leave for a call, where it needs any."""
-        if position in leave.permits or dependency_of(record, position) is None:
+        dependency = dependency_of(record, position)
+        if dependency is None:
             return None
+        refusal = self._gatekeeper.held(record, dependency)
+        if refusal is not None or position in leave.permits:
+            return refusal
         return self._gatekeeper.ask(record, (position,), leave, now=now)
 
     async def _drive(self, flight: Flight) -> None:
@@ -294,7 +299,8 @@ class Engine:
         return OperationState(stored.stop)
 
     def _go_on(self, record: Record, leave: Leave, *, now: float) -> Advance:
-        if self._is_closing and next_position(record) is not None:
+        is_stopped = self._is_closing or hold_of(self._gatekeeper.holds, record) is not None
+        if is_stopped and next_position(record) is not None:
             return Advance(park(record, now=now, policy=self._policy), None)
         return self.advance(record, leave, now=now, is_entering=False)
 
