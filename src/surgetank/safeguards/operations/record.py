@@ -235,7 +235,9 @@ def _check_order(new: NewOperation) -> None:
 def _check_step(key: str, step: Step) -> None:
     if step.fallback_dependency is not None and step.fallback is None:
         raise InvalidInputError(f"{key}: {step.name} names where a fallback calls, but has none")
-    names = (step.name, step.dependency, step.action, step.fallback_dependency or step.dependency)
+    names = [step.name, step.dependency, step.action]
+    if step.fallback_dependency is not None:
+        names.append(step.fallback_dependency)
     for name in names:
         wrong = " " in name or not name.isprintable() or name.startswith("?")
         if wrong or not 1 <= len(name) <= NAME_CHARACTERS_MAX:
