@@ -20,8 +20,11 @@ from surgetank.rehearsal.processes import usual_jobs
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "figures"
 PAGES = [
-    ROOT / "docs" / "explanation" / name
-    for name in ("drain-bench.md", "limits.md", "model.md", "seat-and-share.md")
+    *(
+        ROOT / "docs" / "explanation" / name
+        for name in ("drain-bench.md", "limits.md", "model.md", "seat-and-share.md")
+    ),
+    ROOT / "docs" / "reference" / "operation-states.md",
 ]
 """Where facts stand."""
 TUTORIAL = "tutorial"
