@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import structlog
 
 if TYPE_CHECKING:
-    from surgetank.core.ports import HttpClient
+    from surgetank.core.ports import HttpClient, Processes
     from surgetank.runtime.assembly import Ports
     from surgetank.runtime.live.http_server import RunningServer
 
@@ -22,24 +22,27 @@ class Live(NamedTuple):
     http: "HttpClient"
     serve: "Callable[..., AbstractAsyncContextManager[RunningServer]]"
     """`runtime.live.http_server.serve`."""
+    processes: "Processes"
 
 
 @asynccontextmanager
 async def live() -> AsyncGenerator[Live]:
-    """Give the system's clock, chance, a worker thread and sockets while the context lasts."""
+    """Give the system's clock, chance, worker thread, sockets and programs while it lasts."""
     # Imported by who runs live: a drill in many processes needs none of it, and starts sooner.
     from surgetank.runtime.assembly import Ports  # noqa: PLC0415 - see above
     from surgetank.runtime.live.blocking import WorkerThread  # noqa: PLC0415 - see above
     from surgetank.runtime.live.clock import SystemClock  # noqa: PLC0415 - see above
     from surgetank.runtime.live.http_client import LiveHttpClient  # noqa: PLC0415 - see above
     from surgetank.runtime.live.http_server import serve  # noqa: PLC0415 - see above
+    from surgetank.runtime.live.process import LiveProcesses  # noqa: PLC0415 - see above
 
     # Our server says what failed; what uvicorn adds are tracebacks of what a stop broke off.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     worker = WorkerThread()
     try:
         async with LiveHttpClient() as http:
-            yield Live(Ports(SystemClock(), SystemRandom(), worker), http, serve)
+            ports = Ports(SystemClock(), SystemRandom(), worker)
+            yield Live(ports, http, serve, LiveProcesses())
     finally:
         await worker.close()
 

@@ -5,18 +5,22 @@ what is built is the same, and cannot tell.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import NamedTuple
 
-from surgetank.core.ports import Blocking, Chance, Clock, HttpClient, Permits
+from surgetank.core.ports import Blocking, Chance, Clock, HttpClient, Permits, Processes
 from surgetank.safeguards.broker.policy import BrokerPolicy
 from surgetank.safeguards.broker.service import TokenBroker
 from surgetank.safeguards.mirror.policy import MirrorPolicy
 from surgetank.safeguards.mirror.service import Mirror
 from surgetank.safeguards.operations.action import Action
+from surgetank.safeguards.operations.callable_action import load_actions
+from surgetank.safeguards.operations.command_action import CommandAction, CommandActionPolicy
+from surgetank.safeguards.operations.http_action import HttpAction, HttpActionPolicy
 from surgetank.safeguards.operations.policy import OperationsPolicy
 from surgetank.safeguards.operations.record import Record
 from surgetank.safeguards.operations.service import Operations
@@ -47,6 +51,36 @@ class Running:
         """Close all, the last started first; safe to repeat."""
         while self._closers:
             await self._closers.pop()()
+
+
+def make_actions(
+    ports: Ports,
+    *,
+    http: HttpClient,
+    http_policy: HttpActionPolicy,
+    processes: Processes,
+    command_policy: CommandActionPolicy,
+    entry_points: Iterable[EntryPoint] = (),
+) -> dict[str, Action]:
+    """Make every action that a step may name: the built-in ones and those of other distributions.
+
+    Args:
+        ports: What all services need.
+        http: Makes the calls of `http`.
+        http_policy: Limits of `http`.
+        processes: Runs the programs of `command`.
+        command_policy: Limits of `command`.
+        entry_points: Of the group `callable_action.GROUP`. What they name reaches for the world
+            by itself, so a drill has none.
+
+    Raises:
+        ConfigError: An entry point cannot be used.
+    """
+    built_in: dict[str, Action] = {
+        "http": HttpAction(client=http, clock=ports.clock, policy=http_policy),
+        "command": CommandAction(processes=processes, policy=command_policy),
+    }
+    return {**built_in, **load_actions(entry_points, taken=built_in)}
 
 
 async def start_operations(

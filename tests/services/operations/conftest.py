@@ -156,6 +156,9 @@ class FlakyStore:
     async def tally(self) -> tuple[Tally, ...]:
         return await self.inner.tally()
 
+    def listen(self, told: Callable[[], None]) -> None:
+        self.inner.listen(told)
+
     async def close(self) -> None:
         await self.inner.close()
 

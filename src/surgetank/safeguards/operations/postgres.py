@@ -1,11 +1,11 @@
 """Operations in PostgreSQL, for several nodes: every commit durable, writes grouped.
 
-Four connections a node, in the event loop: two write, each one transaction at a time, in which all
+Five connections a node, in the event loop: two write, each one transaction at a time, in which all
 that waits is written: one is made ready while the server works on the other; one takes what is due;
-one reads. More would help none: the commit is what takes time, and what waits shares the next one.
+one reads; one listens. More would help none: the commit is what takes time, and what waits shares the next one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from surgetank.safeguards.operations.commit import (
 )
 from surgetank.safeguards.operations.hold import Hold, HoldScope
 from surgetank.safeguards.operations.postgres_error import was_rolled_back
+from surgetank.safeguards.operations.postgres_listen import Listener, Teller
 from surgetank.safeguards.operations.postgres_schema import migrate
 from surgetank.safeguards.operations.postgres_session import Connection, Limits, Session
 from surgetank.safeguards.operations.postgres_take import take
@@ -39,6 +40,8 @@ from surgetank.safeguards.operations.write import (
 
 OPEN_OPERATIONS_MAX = 1_000_000
 """Of all nodes. Each sees what the others have committed: they may exceed it by a batch each."""
+_TOLD = (Submit, SetHold, Release)
+"""What other nodes are told of."""
 TRIES_MAX = 4
 """Of a transaction that the server undid because another was in its way."""
 
@@ -89,6 +92,7 @@ class PostgresStore:
         writing: Sequence[Session],
         reading: Session,
         taking: Session,
+        hearing: Session,
         *,
         writes_per_commit: int = WRITES_PER_COMMIT,
         pending_writes_max: int = PENDING_WRITES_MAX,
@@ -97,6 +101,9 @@ class PostgresStore:
         self._writing = list(writing)
         self._reading = reading
         self._taking = taking
+        self._hearing = hearing
+        self._teller = Teller(taking)
+        self._listener: Listener | None = None
         self._open_max = open_max
         self.writes: GroupCommit[Write] = GroupCommit(
             self._transact,
@@ -132,7 +139,7 @@ class PostgresStore:
             DependencyError: the database cannot be reached or written.
             IntegrityError: its schema is not ours, is damaged, or is a newer release's.
         """
-        first, second, reading, taking = (Session(address, limits) for _ in range(4))
+        first, second, *others = [Session(address, limits) for _ in range(5)]
         try:
             await first.run(migrate, is_repeatable=True)
         except BaseException:
@@ -140,8 +147,7 @@ class PostgresStore:
             raise
         return cls(
             (first, second),
-            reading,
-            taking,
+            *others,
             writes_per_commit=writes_per_commit,
             pending_writes_max=pending_writes_max,
             open_max=open_max,
@@ -240,15 +246,30 @@ class PostgresStore:
             for lane, state, operations, owed in await self._read(_TALLY, ())
         )
 
+    def listen(self, told: Callable[[], None]) -> None:
+        """Hear what other nodes put in; see `Store.listen`."""
+        assert self._listener is None, "one listens"
+        self._listener = Listener(self._hearing, told)
+
     async def close(self) -> None:
         """Write what waits and hang up; see `Store.close`."""
         await self.writes.drain()
+        await self._teller.close()
+        if self._listener is not None:
+            await self._listener.close()
         for session in self._writing:
             await session.close()
         await self._reading.close()
         await self._taking.close()
+        await self._hearing.close()
 
     async def _transact(self, writes: Sequence[Write]) -> Sequence[object]:
+        results = await self._make(writes)
+        if any(isinstance(each, _TOLD) for each in writes):
+            self._teller.tell()
+        return results
+
+    async def _make(self, writes: Sequence[Write]) -> Sequence[object]:
         work = partial(transact, writes=writes, open_max=self._open_max)
         session = self._writing.pop()
         try:

@@ -1,12 +1,18 @@
 """Subjects in PostgreSQL: who is newest, and who waits for whom; locked before operations are."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from surgetank.core.operation import OperationState
 from surgetank.safeguards.operations.postgres_session import Connection
 from surgetank.safeguards.operations.record import Change, Record
-from surgetank.safeguards.operations.subject import Subject, place
+from surgetank.safeguards.operations.subject import (
+    Subject,
+    begins_again,
+    place,
+    place_again,
+)
 from surgetank.safeguards.operations.text import COLUMNS, read_record
 
 _NEVER = -1
@@ -50,8 +56,7 @@ async def place_subject(connection: Connection, record: Record) -> list[Change]:
     Returns:
         What is to be saved: the end of the one before it, and where this one stands.
     """
-    found = await _fetch(connection, _READ, (record.subject,))
-    subject = next((Subject(*row) for row in found if row[0] != _NEVER), None)
+    subject = await _find(connection, record.subject)
     rows = [] if subject is None else await _fetch(connection, _BY_NUMBER, (subject.number,))
     older = next((read_record(row) for row in rows), None)
     placed = place(record, subject, older)
@@ -64,6 +69,28 @@ async def place_subject(connection: Connection, record: Record) -> list[Change]:
     if placed.record != record:
         changes.append(Change(record, placed.record))
     return changes
+
+
+async def begin_again(connection: Connection, change: Change) -> Change:
+    """Find the place of an operation that begins again; as it is for all others.
+
+    When a newer one took its place, the change is one that cannot be made.
+    """
+    if not begins_again(change):
+        return change
+    record = change.after
+    placed = place_again(record, await _find(connection, record.subject))
+    if placed is None:
+        return change._replace(due_by=-math.inf)
+    if placed.subject is not None:
+        row = (*placed.subject, float(record.run_at), record.subject)
+        await connection.execute(_SET, row)
+    return change._replace(after=placed.record)
+
+
+async def _find(connection: Connection, name: str) -> Subject | None:
+    rows = await _fetch(connection, _READ, (name,))
+    return next((Subject(*row) for row in rows if row[0] != _NEVER), None)
 
 
 async def _fetch(connection: Connection, query: Any, arguments: tuple[object, ...]) -> list[Any]:

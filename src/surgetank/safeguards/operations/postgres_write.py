@@ -16,11 +16,13 @@ from surgetank.core.errors import ConflictError, QueueFullError
 from surgetank.safeguards.operations.hold import HOLDS_MAX
 from surgetank.safeguards.operations.postgres_session import Connection
 from surgetank.safeguards.operations.postgres_subject import (
+    begin_again,
     let_next,
     lock_subjects,
     place_subject,
 )
 from surgetank.safeguards.operations.record import Change, Record, Saved
+from surgetank.safeguards.operations.subject import begins_again
 from surgetank.safeguards.operations.text import write_content, write_progress
 from surgetank.safeguards.operations.write import (
     Forget,
@@ -88,7 +90,8 @@ _FORGET = """with old as (
 
 
 _FORGET_SUBJECTS = """delete from surgetank.subject where name in (
- select name from surgetank.subject s where changed_at < %s and not exists (
+ select name from surgetank.subject s where changed_at < %s and holder is null
+ and not exists (
   select from surgetank.operation o where o.number = s.number)
  order by changed_at limit %s for update skip locked)"""
 _HOLD = """insert into surgetank.hold (scope, name, since, held_by, reason)
@@ -109,13 +112,12 @@ async def transact(
     kinds = _by_kind(writes)
     submits, changes = kinds[Submit], [each for save in kinds[Save] for each in save.changes]
     named = {each.record.subject for each in submits}
-    named |= {each.before.subject for each in changes if each.after.queue is None}
+    named |= {each.before.subject for each in changes if _is_placed(each)}
     subjects = sorted(named - {""})
     changed = [change.before.id for change in changes]
     changed += [name for each in kinds[Renew] for name, _ in each.leases]
     changed += [each.operation_id for each in kinds[Stop]]
     added = _Added([_new_row(each.record) for each in submits], open_max=open_max)
-    saved = Saving(changes)
     renewed = Changed(
         _RENEW, [(*lease, float(each.until)) for each in kinds[Renew] for lease in each.leases]
     )
@@ -128,6 +130,7 @@ async def transact(
             changed += [name for (name,) in await latest.fetchall()]
         if changed:
             await connection.execute(_LOCK, (sorted(set(changed)),))
+        saved = Saving([await begin_again(connection, each) for each in changes])
         await saved.send(connection)
         await renewed.send(connection)
         await added.send(connection)
@@ -145,6 +148,11 @@ async def transact(
     }
     rest = iter([await _result(*pair) for pair in zip(_others_of(writes), others, strict=True)])
     return [next(results.get(type(each), rest)) for each in writes]
+
+
+def _is_placed(change: Change) -> bool:
+    """Whether it may change who is next of its subject."""
+    return change.after.queue is None or begins_again(change)
 
 
 def _by_kind(writes: Sequence[Write]) -> defaultdict[type, list[Any]]:
@@ -174,6 +182,8 @@ async def _send(connection: Connection, write: Write) -> Any:
         case Release(number):
             return await run("delete from surgetank.hold where number = %s", (number,))
         case SetHold(hold):
+            # Two nodes that hold the same at once leave one hold.
+            await run("lock table surgetank.hold in share row exclusive mode")
             name = (hold.scope.value, hold.name)
             await run("delete from surgetank.hold where scope = %s and name = %s", name)
             row = {**hold._asdict(), "scope": hold.scope.value, "holds": HOLDS_MAX}

@@ -41,6 +41,9 @@ MOVED_MAX = 8
 DEMOTED_BATCHES_MAX = 16
 """Batches that a step moves from a refused queue to the backlog; the rest follow at the next."""
 
+HEARD_S = 0.2
+"""Seconds between two looks at the store that other workers asked for."""
+
 
 class Batch:
     """What is to become of some operations of a queue that were read together."""
@@ -90,7 +93,7 @@ class Runner:
         self._log = structlog.get_logger("surgetank.operations").bind(worker=worker)
         self._agenda = Agenda(self._gatekeeper)
         self._deadline_at = math.inf  # No waiting operation expires before.
-        self._scan_at = -math.inf
+        self._scan_at = self._scanned_at = -math.inf
         self._forget_at = -math.inf
         self._call_at = math.inf  # When the next step is to be.
         self._stepping = asyncio.Lock()
@@ -139,6 +142,7 @@ class Runner:
 
     async def run(self) -> None:
         """Step until closed; a store that fails is tried again."""
+        self._store.listen(self.hear)
         while not self.is_closing:
             self._wake.clear()
             now = self._clock.now()
@@ -170,6 +174,7 @@ class Runner:
 
     async def _scan(self, now: float) -> None:
         """Learn what is in the store: left by a crash, or put there by other workers."""
+        self._scanned_at = now
         self._scan_at = now + self._policy.scan_s
         self._deadline_at = now
         self._agenda.clear()
@@ -338,6 +343,13 @@ class Runner:
         """Remember when an operation that nobody holds is due."""
         if record.queue is not None:
             self._note_queue(record.queue, record.run_at)
+
+    def hear(self) -> None:
+        """Look soon at what is in the store: another worker may have put something in."""
+        at = max(self._clock.now(), self._scanned_at + HEARD_S)
+        if at < self._scan_at:
+            self._scan_at = at
+            self._wake_by(at)
 
     def note_deadline(self, record: Record) -> None:
         """Remember when a new operation is late."""

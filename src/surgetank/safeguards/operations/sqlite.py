@@ -5,7 +5,7 @@ Several processes may share the file; SQLite lets one write at a time.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from json import dumps
@@ -190,6 +190,9 @@ class SQLiteStore:
             Tally(Lane(lane), OperationState(state), operations, owed)
             for lane, state, operations, owed in rows
         )
+
+    def listen(self, told: Callable[[], None]) -> None:
+        """SQLite tells nobody; see `Store.listen`."""
 
     async def close(self) -> None:
         """Write what waits and close the file; see `Store.close`."""

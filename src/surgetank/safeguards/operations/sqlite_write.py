@@ -18,7 +18,7 @@ from surgetank.safeguards.operations.hold import HOLDS_MAX, Hold
 from surgetank.safeguards.operations.queue import LEASED, NEXT
 from surgetank.safeguards.operations.record import OPEN_STATES, Change, Record, Saved
 from surgetank.safeguards.operations.sqlite_error import translated
-from surgetank.safeguards.operations.subject import Subject, place
+from surgetank.safeguards.operations.subject import Subject, begins_again, place, place_again
 from surgetank.safeguards.operations.text import (
     COLUMNS,
     read_record,
@@ -71,7 +71,7 @@ _OLD = """select number, lane, state, owed from operation
  where finished_at < ? and queue is null
  order by finished_at limit ?"""
 _FORGET_SUBJECTS = """delete from subject where name in (
- select name from subject where changed_at < ?
+ select name from subject where changed_at < ? and holder is null
  and not exists (select 1 from operation where operation.number = subject.number)
  order by changed_at limit ?)"""
 _SET_SUBJECT = """insert into subject (name, generation, number, holder, changed_at)
@@ -128,6 +128,7 @@ class _Transaction:
         """Make them all."""
         submits = [write.record for write in writes if isinstance(write, Submit)]
         changes = [each for write in writes if isinstance(write, Save) for each in write.changes]
+        changes = [self._begin_again(each) for each in changes]
         added = iter(self._submit(submits) if submits else [])
         saved = iter(self._save(changes))
         results = [self._result(write, added, saved) for write in writes]
@@ -207,8 +208,7 @@ class _Transaction:
     def _place(self, record: Record) -> Record:
         """Let a new operation of a subject take the place of older ones, or end at once."""
         run, name = self._connection.execute, record.subject
-        row = run("select generation, number, holder from subject where name = ?", (name,))
-        found = next((Subject(*each) for each in row.fetchall()), None)
+        found = self._find_subject(name)
         rows = [] if found is None else run(_BY_NUMBER, (found.number,)).fetchall()
         older = next((read_record(each) for each in rows), None)
         placed = place(record, found, older)
@@ -219,6 +219,27 @@ class _Transaction:
         if placed.subject is not None:
             run(_SET_SUBJECT, (name, *placed.subject, record.created_at))
         return placed.record
+
+    def _find_subject(self, name: str) -> Subject | None:
+        query = "select generation, number, holder from subject where name = ?"
+        row = self._connection.execute(query, (name,)).fetchone()
+        return None if row is None else Subject(*row)
+
+    def _begin_again(self, change: Change) -> Change:
+        """Find the place of an operation that begins again; as it is for all others.
+
+        When a newer one took its place, the change is one that cannot be made.
+        """
+        if not begins_again(change):
+            return change
+        record = change.after
+        placed = place_again(record, self._find_subject(record.subject))
+        if placed is None:
+            return change._replace(due_by=-_ALWAYS)
+        if placed.subject is not None:
+            row = (record.subject, *placed.subject, record.run_at)
+            self._connection.execute(_SET_SUBJECT, row)
+        return change._replace(after=placed.record)
 
     def _save(self, changes: Sequence[Change]) -> list[Saved]:
         """Make changes; those of one operation one after another."""

@@ -87,7 +87,8 @@ class Store(Protocol):
     async def save(self, changes: Sequence[Change]) -> tuple[Saved, ...]:
         """Make each change whose `before` is still what is stored.
 
-        One that ends lets the next of its subject begin.
+        One that ends lets the next of its subject begin. One that begins again waits for an older
+        of its subject as a new one does, and is not made when a newer one took its place.
 
         Returns:
             One a change, in order. The stored fence is then `before.fence + 1` where one was made.
@@ -161,6 +162,13 @@ class Store(Protocol):
 
     async def tally(self) -> tuple[Tally, ...]:
         """Count operations; the cost does not grow with their number."""
+        ...
+
+    def listen(self, told: Callable[[], None]) -> None:
+        """Call `told` when another worker may have put something in or let something go.
+
+        A hint, where the store has any: some are for nothing, some are missed. Called at most once.
+        """
         ...
 
     async def close(self) -> None:

@@ -56,3 +56,20 @@ def place(record: Record, found: Subject | None, older: Record | None) -> Place:
         record = record._replace(queue=f"{NEXT}{record.queue}")
     subject = Subject(record.generation, record.number, holder)
     return Place(record, subject, change, is_told)
+
+
+def begins_again(change: Change) -> bool:
+    """Whether it begins again one that has ended and has a subject: it needs a place anew."""
+    before, after, _ = change
+    return before.queue is None and after.queue is not None and bool(after.subject)
+
+
+def place_again(record: Record, found: Subject | None) -> Place | None:
+    """Find the place of an operation that begins again; None when a newer one took its own."""
+    if found is None:
+        return Place(record, Subject(record.generation, record.number, None))
+    if found.number != record.number:
+        return None
+    if found.holder is not None:
+        record = record._replace(queue=f"{NEXT}{record.queue}")
+    return Place(record, None)
