@@ -118,9 +118,7 @@ def _curve(machine: Machine, arrow: Arrow, way: Way) -> _Curve:
     box, other = machine.boxes[arrow.before], machine.boxes[arrow.after]
     middle, last = complex(box.x, box.y), complex(other.x, other.y)
     if arrow.before == arrow.after:
-        first, second = (
-            middle + _out(box.loop + turn) * (_HALF_WIDTH + _LOOP) for turn in (18, -18)
-        )
+        first, second = (middle + _out(box.loop + turn) for turn in (18, -18))
         return _Curve(_edge(middle, first), first, second, _edge(middle, second))
     aside = (last - middle) / abs(last - middle) * 1j * way.bend * 4 / 3
     first, second = middle + (last - middle) / 3 + aside, middle + (last - middle) * 2 / 3 + aside
@@ -129,7 +127,10 @@ def _curve(machine: Machine, arrow: Arrow, way: Way) -> _Curve:
 
 
 def _out(degrees: float) -> complex:
-    return complex(math.cos(math.radians(degrees)), -math.sin(math.radians(degrees)))
+    """Give a point some way off a box, from its middle."""
+    width, height = _HALF_WIDTH + _LOOP, _HALF_HEIGHT + _LOOP
+    angle = math.radians(degrees)
+    return complex(math.cos(angle) * width, -math.sin(angle) * height)
 
 
 def _edge(middle: complex, towards: complex) -> complex:

@@ -96,7 +96,7 @@ _STEP: Mapping[Pair, str] = {
 
 _OPERATION_BOXES: Mapping[str, Box] = {
     SUBMITTED: Box(60, 120, "muted"),
-    "ready": Box(160, 230, "blue", loop=160),
+    "ready": Box(160, 230, "blue", loop=200),
     "running": Box(390, 230, "blue", loop=0),
     "waiting": Box(640, 230, "blue", loop=0),
     "succeeded": Box(240, 60, "good", loop=180),
@@ -107,12 +107,24 @@ _OPERATION_BOXES: Mapping[str, Box] = {
     "cancelled": Box(640, 400, "muted"),
 }
 _OPERATION_WAYS: Mapping[Pair, Way] = {
-    ("submitted", "superseded"): Way(-34, 0.5),
-    ("ready", "waiting"): Way(-62, 0.3),
-    ("waiting", "ready"): Way(-62, 0.3),
-    ("waiting", "superseded"): Way(0, 0.28),
-    ("ready", "cancelled"): Way(0, 0.28),
-    ("waiting", "succeeded"): Way(0, 0.3),
+    ("submitted", "superseded"): Way(56),
+    ("ready", "waiting"): Way(-62, 0.35),
+    ("ready", "expired"): Way(0, 0.75),
+    ("ready", "cancelled"): Way(0, 0.8),
+    ("waiting", "ready"): Way(-62),
+    ("waiting", "running"): Way(30),
+    ("waiting", "succeeded"): Way(0, 0.78),
+    ("waiting", "expired"): Way(12, 0.6),
+    ("waiting", "superseded"): Way(0, 0.8),
+    ("running", "waiting"): Way(30),
+    ("running", "failed"): Way(0, 0.75),
+    ("running", "succeeded"): Way(0, 0.6),
+    ("running", "expired"): Way(0, 0.75),
+    ("running", "cancelled"): Way(0, 0.25),
+    ("running", "superseded"): Way(0, 0.25),
+    ("expired", "waiting"): Way(24, 0.5),
+    ("expired", "succeeded"): Way(0, 0.3),
+    ("unknown", "waiting"): Way(0, 0.3),
 }
 _STEP_BOXES: Mapping[str, Box] = {
     "pending": Box(160, 500, "blue", loop=180),

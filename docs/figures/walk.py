@@ -115,14 +115,16 @@ def samples() -> Iterator[NewOperation]:
         for is_optional, is_security, is_repeatable, (fallback, other), probe in product(
             (False, True), (False, True), (False, True), fallbacks, (None, "{}")
         )
-        if not is_security or (is_optional and fallback is None and probe is None)
+        if not (is_repeatable and probe)  # Asked only where a call may not be repeated.
+        and (not is_security or (is_optional and not (fallback or probe)))
     ]
     for step in singles:
         yield _operation(step)
     plain = singles[0]._replace(name="two")
-    for step in (singles[0], singles[0]._replace(is_optional=True)):
-        yield _operation(step, plain)
-        yield _operation(plain, step)
+    optional = singles[0]._replace(is_optional=True)
+    yield _operation(singles[0], plain)
+    yield _operation(optional, plain)
+    yield _operation(plain, optional)
 
 
 def _operation(*steps: Step) -> NewOperation:
@@ -245,16 +247,19 @@ def _with_checkpoint(record: Record, position: int, progress: Progress) -> Recor
 
 def _answers(record: Record, position: int, policy: OperationsPolicy) -> Iterator[Move]:
     """Every answer to the call of a step, and what the engine then does: `Engine._settle`."""
-    asked = "probe" if record.progress[position].is_probing else "answer"
+    is_probing = record.progress[position].is_probing
     checkpoint = record.progress[position].checkpoint
+    asked, doubt = ("probe", "nothing there") if is_probing else ("answer", "perhaps made")
     settled = list[Moved]()
-    for kind, may_have_acted in product(OutcomeKind, (False, True)):
-        result = ActionResult(Outcome(kind, "said"), checkpoint, may_have_acted)
+    for kind, is_so in product(OutcomeKind, (False, True)):
+        result = ActionResult(
+            Outcome(kind, "said"), checkpoint, is_so and not is_probing, is_so and is_probing
+        )
         moved = settle(record, position, result, now=0.0, chance=_Half(), policy=policy)
-        if may_have_acted and moved == settled[-1]:
+        if is_so and moved == settled[-1]:
             continue  # It makes no difference.
         settled.append(moved)
-        cause = f"{asked} `{kind}`" + (", perhaps made" if may_have_acted else "")
+        cause = f"{asked} `{kind}`" + (f", {doubt}" if is_so else "")
         yield from _settled(cause, record, moved, policy)
 
 
@@ -282,6 +287,9 @@ def _redriven(record: Record) -> Iterator[Move]:
         except ConflictError:
             continue
         yield Move(f"redriven{said}", record, after)
+        if after.queue is not None:  # An older one's last call may still be under way.
+            behind = after._replace(queue=f"{NEXT}{after.queue}")
+            yield Move(f"redriven{said}", record, behind)
 
 
 def _may_be_late(record: Record) -> bool:
