@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import entry_points
 from random import SystemRandom
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from surgetank.core.ports import HttpClient, Processes
     from surgetank.runtime.assembly import Ports
     from surgetank.runtime.live.http_server import RunningServer
+    from surgetank.safeguards.operations.action import Action
+    from surgetank.safeguards.operations.command_action import CommandActionPolicy
 
 
 class Live(NamedTuple):
@@ -45,6 +48,32 @@ async def live() -> AsyncGenerator[Live]:
             yield Live(ports, http, serve, LiveProcesses())
     finally:
         await worker.close()
+
+
+def actions(adapters: Live, command: "CommandActionPolicy | None") -> "dict[str, Action]":
+    """Give what makes the calls of operations: without a policy for commands, none is run.
+
+    Raises:
+        ConfigError: Another distribution brings an action that cannot be used.
+    """
+    from surgetank.runtime.assembly import make_actions  # noqa: PLC0415 - as in `live`
+    from surgetank.safeguards.operations.callable_action import GROUP  # noqa: PLC0415 - likewise
+    from surgetank.safeguards.operations.command_action import (  # noqa: PLC0415 - likewise
+        CommandActionPolicy,
+    )
+    from surgetank.safeguards.operations.http_action import (  # noqa: PLC0415 - likewise
+        HttpActionPolicy,
+    )
+
+    made = make_actions(
+        adapters.ports,
+        http=adapters.http,
+        http_policy=HttpActionPolicy(),
+        processes=adapters.processes,
+        command_policy=command or CommandActionPolicy(),
+        entry_points=entry_points(group=GROUP),
+    )
+    return {name: each for name, each in made.items() if command or name != "command"}
 
 
 def configure_logs(level: int = logging.INFO) -> None:

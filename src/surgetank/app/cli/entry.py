@@ -19,7 +19,7 @@ from surgetank.app.cli.status import ExitStatus
 
 __all__ = ["main"]
 
-GROUPS = ("drill", "up", "config", "bench")
+GROUPS = ("drill", "up", "serve", "op", "config", "bench")
 """Command groups, as `--help` lists them; each is a module here with `register(app)`."""
 
 HELP = """Rehearse a cloud control-plane outage, then ride it out with the same code.
@@ -29,6 +29,9 @@ First commands:
   surgetank drill azure-2026-02            the outage of February 2026, with and without us
   surgetank drill azure-2026-02 --seed 1 --variant nobody --report page.html
   surgetank up                             the stand-in cloud on loopback, for real clients
+  surgetank serve                          durable operations and their HTTP API
+  surgetank op submit vm.json              have something done, through an outage too
+  surgetank op hold --all                  stop; op release --all --in-steps 50 goes on gently
   surgetank config schema                  what a configuration file may say
   surgetank config check surgetank.toml    say all that is wrong with one, before it runs
   surgetank config explain mirror          what a key does, its unit and its default
