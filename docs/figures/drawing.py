@@ -118,9 +118,7 @@ def scatter(
     foot = frame.y + frame.height
     parts = [*legend, text(y.words, _LEFT, top - 6), *_scale(frame, step)]
     ticks = [number * step for number in range(int(x.value / step) + 1)]
-    parts += [
-        text(f"{tick:g}", frame.at(tick, 0)[0], foot + 15, anchor="middle") for tick in ticks
-    ]
+    parts += [text(f"{tick:g}", frame.at(tick, 0)[0], foot + 15, anchor="middle") for tick in ticks]
     parts.append(text(x.words, WIDTH - _RIGHT, foot + 32, anchor="end"))
     parts += _across(frame, across)
     parts += [

@@ -55,7 +55,10 @@ _OPERATION: Mapping[Pair, str] = {
     ("running", "succeeded"): "Nothing is left to do; steps that were skipped may be owed.",
     ("running", "failed"): "Nothing helps: the call is wrong, or its tries are spent, and the step "
     "can be neither replaced nor skipped.",
-    ("running", "unknown"): "A call that may not be repeated may have been made, and no probe could "
+    (
+        "running",
+        "unknown",
+    ): "A call that may not be repeated may have been made, and no probe could "
     "tell: a person must look.",
     ("running", "expired"): "A call ended after the deadline: no further one is made. This is so "
     "even where that call was the last.",

@@ -263,9 +263,7 @@ def _answers(record: Record, position: int, policy: OperationsPolicy) -> Iterato
         yield from _settled(cause, record, moved, policy)
 
 
-def _settled(
-    cause: str, record: Record, moved: Moved, policy: OperationsPolicy
-) -> Iterator[Move]:
+def _settled(cause: str, record: Record, moved: Moved, policy: OperationsPolicy) -> Iterator[Move]:
     yield Move(cause, record, moved.record, is_stored=not moved.goes_on)
     if record.stop:
         if moved.record.queue is not None:
