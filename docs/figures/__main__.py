@@ -36,7 +36,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     known = [*GROUPS, TUTORIAL]
     parser.add_argument("group", nargs="*", help=f"any of {', '.join(known)}; none: all")
     parser.add_argument("--check", action="store_true", help="write nothing; 1 if not current")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / TUTORIAL / "first-drill.md")
+    parser.add_argument("--page", type=Path, help="the tutorial to play; none: every one")
     words = parser.parse_args(None if arguments is None else list(arguments))
     unknown = set(words.group) - set(known)
     if unknown:
