@@ -263,9 +263,15 @@ class World:
         script = self.scripts.get(call.step_name)
         return script.popleft() if script else OK
 
-    def script(self, step: str, *kinds: OutcomeKind, may_have_acted: bool = False) -> None:
+    def script(
+        self,
+        step: str,
+        *kinds: OutcomeKind,
+        may_have_acted: bool = False,
+        is_absent: bool = False,
+    ) -> None:
         """Let the next calls of a step end so."""
-        results = (ActionResult(Outcome(kind), "", may_have_acted) for kind in kinds)
+        results = (ActionResult(Outcome(kind), "", may_have_acted, is_absent) for kind in kinds)
         self.scripts.setdefault(step, deque()).extend(results)
 
     async def pass_s(self, seconds: float) -> None:

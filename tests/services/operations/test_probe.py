@@ -16,9 +16,9 @@ UNKNOWN, SUCCEEDED = OperationState.UNKNOWN, OperationState.SUCCEEDED
 
 
 def doubt(world: Any, *then: OutcomeKind) -> None:
-    """Let the first call's answer never come, and the next ones end so."""
+    """Let the first call's answer never come, and the next ones end so: nothing is there."""
     world.script("vm", OutcomeKind.TIMEOUT, may_have_acted=True)
-    world.script("vm", *then)
+    world.script("vm", *then, is_absent=True)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,18 @@ def test_what_the_probe_says_is_what_happens(
         assert (ended.state, world.calls) == (state, calls)
 
     play(main, tries_max=4)
+
+
+def test_a_probe_that_may_not_look_says_nothing(play: Play, new_operation: New) -> None:
+    async def main(world: Any) -> None:
+        doubt(world)
+        world.script("vm", OutcomeKind.PERMANENT, OutcomeKind.OK)
+        worker = world.worker()
+        receipt = await worker.submit(new_operation("k", "vm", vm=PROBE))
+        assert (await world.ended(receipt.id)).state is SUCCEEDED
+        assert world.calls == [CALL, ASKED, ASKED]
+
+    play(main)
 
 
 def test_each_probe_waits_as_another_try_does(play: Play, new_operation: New) -> None:
