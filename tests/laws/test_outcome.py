@@ -9,6 +9,7 @@ from surgetank.control.outcome import (
     CODES_LIMIT,
     DETAIL_LIMIT,
     RETRY_AFTER_S_MAX,
+    OutcomeTable,
     bounded_s,
     classify,
     cut_off,
@@ -32,7 +33,7 @@ OK, THROTTLED, BLOCKED, TRANSIENT, PERMANENT = (
         (OK, [200, 201, 202, 204, 206, 304]),
         (BLOCKED, [403]),
         (THROTTLED, [429, 503]),
-        (TRANSIENT, [408, 410, 500, 502, 504, 507]),
+        (TRANSIENT, [408, 410, 425, 500, 502, 504, 507]),
         (PERMANENT, [100, 301, 302, 307, 400, 401, 404, 409, 412, 416, 501, 505]),
     ],
 )
@@ -65,6 +66,35 @@ def test_a_status_without_codes_means(kind: OutcomeKind, statuses: list[int]) ->
 )
 def test_the_innermost_known_code_wins(kind: OutcomeKind, status: int, codes: list[str]) -> None:
     assert classify(status=status, codes=codes, now=0.0).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "codes"),
+    [
+        (OK, 404, []),
+        (OK, 409, ["AlreadyExists"]),
+        (BLOCKED, 409, ["AlreadyExists", "Frozen"]),
+        (OK, 409, ["AlreadyExists", "PublicAccessNotPermitted"]),
+        (OK, 404, ["ResourceNotFound"]),
+        (THROTTLED, 202, []),
+        (BLOCKED, 200, ["Frozen"]),
+        (PERMANENT, 202, ["Unheard"]),
+        (THROTTLED, 429, ["Unheard"]),
+        (TRANSIENT, 500, []),
+        (OK, 200, []),
+    ],
+)
+def test_what_the_caller_knows_of_codes_then_of_statuses_decides_before_what_we_know(
+    kind: OutcomeKind, status: int, codes: list[str]
+) -> None:
+    table = OutcomeTable({"AlreadyExists": OK, "Frozen": BLOCKED}, {404: OK, 202: THROTTLED})
+    assert classify(status=status, codes=codes, now=0.0, table=table).kind is kind
+
+
+def test_detail_names_the_code_that_the_caller_knows() -> None:
+    table = OutcomeTable({"Frozen": BLOCKED})
+    outcome = classify(status=409, codes=["Frozen", "TooManyRequests"], now=0.0, table=table)
+    assert outcome.detail == "409 Frozen"
 
 
 def test_only_the_innermost_codes_up_to_the_limit_are_looked_at() -> None:

@@ -12,6 +12,7 @@ Manager "Common deployment errors", RFC 9110 section 15. Where we chose ourselve
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import NamedTuple
 
 from surgetank.core.value import Outcome, OutcomeKind
 
@@ -91,6 +92,7 @@ STATUS_KINDS: Mapping[int, OutcomeKind] = MappingProxyType(
         403: OutcomeKind.BLOCKED,
         408: OutcomeKind.TRANSIENT,
         410: OutcomeKind.TRANSIENT,  # of the token service: clears within 70 s, says its guidance
+        425: OutcomeKind.TRANSIENT,  # RFC 8470, 5.2: not done for coming early, to be sent again
         429: OutcomeKind.THROTTLED,
         500: OutcomeKind.TRANSIENT,
         502: OutcomeKind.TRANSIENT,
@@ -102,8 +104,25 @@ STATUS_KINDS: Mapping[int, OutcomeKind] = MappingProxyType(
 """What a status means when no code is known. 2xx is OK; all else is PERMANENT."""
 
 
+class OutcomeTable(NamedTuple):
+    """What whoever makes a call knows of its answers that we do not; decides before all of ours."""
+
+    codes: Mapping[str, OutcomeKind] = MappingProxyType({})
+    """By error code; the innermost that stands here wins."""
+    statuses: Mapping[int, OutcomeKind] = MappingProxyType({})
+    """By status, where no code stands in `codes`; not for a failed operation that answers 2xx."""
+
+
+NO_TABLE = OutcomeTable()
+
+
 def classify(
-    *, status: int, codes: Sequence[str] = (), retry_after_s: float | None = None, now: float
+    *,
+    status: int,
+    codes: Sequence[str] = (),
+    retry_after_s: float | None = None,
+    now: float,
+    table: OutcomeTable = NO_TABLE,
 ) -> Outcome:
     """Tell what became of a call from its answer.
 
@@ -113,17 +132,18 @@ def classify(
             codes is a failed long-running operation.
         retry_after_s: Seconds the answer asks us to wait, or None when it does not say.
         now: Seconds on the caller's clock.
+        table: What the caller knows of this call.
 
     Returns:
         The outcome; its `retry_at` is set when the call may be tried again and `retry_after_s` was
         given, and lies at most `RETRY_AFTER_S_MAX` ahead.
     """
-    if not codes and 200 <= status < 300:  # noqa: PLR2004 - the success class of HTTP
-        return Outcome(OutcomeKind.OK)
-    code, kind = _known(codes)
+    code, kind = _known(codes, table.codes)
+    is_failed_operation = bool(codes) and _is_success(status)
+    if kind is None and not is_failed_operation:
+        kind = table.statuses.get(status)
     if kind is None:
-        # A failed operation answers 200: with codes of which none is known, it is PERMANENT.
-        kind = STATUS_KINDS.get(status, OutcomeKind.PERMANENT)
+        code, kind = _ours(status, codes)
     if kind is OutcomeKind.OK:
         return Outcome(kind)
     retry_at = None
@@ -161,9 +181,26 @@ def bounded_s(wait_s: float) -> float:
     return min(wait_s, RETRY_AFTER_S_MAX) if wait_s > 0 else 0.0
 
 
-def _known(codes: Sequence[str]) -> tuple[str, OutcomeKind | None]:
+def _ours(status: int, codes: Sequence[str]) -> tuple[str, OutcomeKind]:
+    """What an answer means by the tables above, and the code that says so."""
+    if not codes and _is_success(status):
+        return "", OutcomeKind.OK
+    code, kind = _known(codes, CODE_KINDS)
+    if kind is not None:
+        return code, kind
+    # A failed operation answers 200: with codes of which none is known, it is PERMANENT.
+    return "", STATUS_KINDS.get(status, OutcomeKind.PERMANENT)
+
+
+def _known(
+    codes: Sequence[str], kinds: Mapping[str, OutcomeKind]
+) -> tuple[str, OutcomeKind | None]:
     for code in reversed(codes[-CODES_LIMIT:]):
-        kind = CODE_KINDS.get(code)
+        kind = kinds.get(code)
         if kind is not None:
             return code, kind
     return "", None
+
+
+def _is_success(status: int) -> bool:
+    return 200 <= status < 300  # noqa: PLR2004 - the success class of HTTP

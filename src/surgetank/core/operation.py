@@ -23,7 +23,7 @@ class StepState(StrEnum):
 
 
 class OperationState(StrEnum):
-    """Where an operation stands. The last four are final."""
+    """Where an operation stands. All but the first three are final."""
 
     READY = "ready"
     WAITING = "waiting"
@@ -35,6 +35,10 @@ class OperationState(StrEnum):
     FAILED = "failed"
     EXPIRED = "expired"
     """Its deadline passed first."""
+    CANCELLED = "cancelled"
+    """Nobody wants it any more."""
+    SUPERSEDED = "superseded"
+    """A newer generation of its subject took its place."""
     UNKNOWN = "unknown"
     """A call that may not be repeated never answered: a person must look."""
 
@@ -55,6 +59,12 @@ class Step(NamedTuple):
     """Making the call twice is harmless; a lost answer may then be tried again."""
     fallback: str | None = None
     """JSON text of other arguments, tried when the dependency is blocked or the call permanent."""
+    fallback_dependency: Dependency | None = None
+    """Where the fallback calls, as another region; None when it needs no leave."""
+    probe: str | None = None
+    """JSON text of arguments for a call of the same action that changes nothing and tells what
+    became of a call whose answer never came: OK when it was made, PERMANENT and nothing there (as
+    a 404 says) when it was not."""
 
 
 class NewOperation(NamedTuple):
@@ -69,3 +79,12 @@ class NewOperation(NamedTuple):
     lane: Lane = Lane.FRESH
     deadline_at: float | None = None
     """Not begun or gone on with after this instant; None for never."""
+    priority: int = 0
+    """Higher goes first within a lane; from -9 to 9."""
+    run_at: float | None = None
+    """Not begun before this instant; None for at once."""
+    subject: str = ""
+    """The resource whose wanted state it brings about, as `vmss/blue`; empty for none. Of one
+    subject only the newest generation runs, one operation at a time; at most 200 characters."""
+    generation: int = 0
+    """Of the subject's wanted state: higher is newer; 0 or more."""

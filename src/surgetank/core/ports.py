@@ -1,10 +1,11 @@
 """What services need from outside, as protocols. Adapters live in `runtime`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeVar
 
 from surgetank.core.http import Request, Response, Timeouts
+from surgetank.core.process import Command, Ended, ProcessLimits
 from surgetank.core.value import Dependency, Lane, Outcome, Permit, Refusal
 
 T = TypeVar("T")
@@ -56,6 +57,33 @@ class HttpClient(Protocol):
         self, request: Request, *, timeouts: Timeouts
     ) -> AbstractAsyncContextManager[Response]:
         """Make one request and give its body as `chunks`, valid inside the context."""
+        ...
+
+
+class Processes(Protocol):
+    """Runs programs."""
+
+    async def run(
+        self,
+        command: Command,
+        *,
+        limits: ProcessLimits,
+        noted: Callable[[bytes], Awaitable[None]] | None = None,
+    ) -> Ended:
+        """Run a program to its end, and leave nothing of it behind, also when cancelled.
+
+        Args:
+            command: What to run.
+            limits: What it may take.
+            noted: Awaited with the notes while the program goes on, `note_s` apart: with the last
+                one when it writes faster. When it raises, the program is ended and the error goes
+                through.
+
+        Raises:
+            DependencyRejectedError: It cannot be started and never will: there is no such program
+                or directory, it is not ours to run, or its arguments are too long.
+            DependencyError: It cannot be started now. In both cases nothing was done.
+        """
         ...
 
 

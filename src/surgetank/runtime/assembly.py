@@ -5,22 +5,31 @@ what is built is the same, and cannot tell.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import NamedTuple
 
-from surgetank.core.ports import Blocking, Chance, Clock, HttpClient, Permits
+from surgetank.core.errors import DependencyError, InvalidInputError
+from surgetank.core.ports import Blocking, Chance, Clock, HttpClient, Permits, Processes
 from surgetank.safeguards.broker.policy import BrokerPolicy
 from surgetank.safeguards.broker.service import TokenBroker
 from surgetank.safeguards.mirror.policy import MirrorPolicy
 from surgetank.safeguards.mirror.service import Mirror
 from surgetank.safeguards.operations.action import Action
+from surgetank.safeguards.operations.callable_action import load_actions
+from surgetank.safeguards.operations.command_action import CommandAction, CommandActionPolicy
+from surgetank.safeguards.operations.http_action import HttpAction, HttpActionPolicy
 from surgetank.safeguards.operations.policy import OperationsPolicy
 from surgetank.safeguards.operations.record import Record
 from surgetank.safeguards.operations.service import Operations
 from surgetank.safeguards.operations.sqlite import SQLiteStore
+from surgetank.safeguards.operations.store import Store
+
+POSTGRES = "postgresql://"
+"""How the address of a shared store begins."""
 
 
 class Ports(NamedTuple):
@@ -39,14 +48,61 @@ class Running:
         default_factory=list[Callable[[], Awaitable[object]]]
     )
 
-    def add(self, close: Callable[[], Awaitable[object]]) -> None:
-        """Close this too."""
+    _tasks: list["asyncio.Task[None]"] = field(default_factory=list["asyncio.Task[None]"])
+
+    def add(
+        self, close: Callable[[], Awaitable[object]], *, task: "asyncio.Task[None] | None" = None
+    ) -> None:
+        """Close this too; `task` runs until then, and `failure` waits for its defects."""
         self._closers.append(close)
+        if task is not None:
+            self._tasks.append(task)
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether a task ended before it was closed."""
+        return any(task.done() for task in self._tasks)
+
+    async def failure(self) -> None:
+        """Wait until a task ends, and raise what it raised: a defect, or nothing once closed."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            await task
 
     async def close(self) -> None:
         """Close all, the last started first; safe to repeat."""
         while self._closers:
             await self._closers.pop()()
+
+
+def make_actions(
+    ports: Ports,
+    *,
+    http: HttpClient,
+    http_policy: HttpActionPolicy,
+    processes: Processes,
+    command_policy: CommandActionPolicy,
+    entry_points: Iterable[EntryPoint] = (),
+) -> dict[str, Action]:
+    """Make every action that a step may name: the built-in ones and those of other distributions.
+
+    Args:
+        ports: What all services need.
+        http: Makes the calls of `http`.
+        http_policy: Limits of `http`.
+        processes: Runs the programs of `command`.
+        command_policy: Limits of `command`.
+        entry_points: Of the group `callable_action.GROUP`. What they name reaches for the world
+            by itself, so a drill has none.
+
+    Raises:
+        ConfigError: An entry point cannot be used.
+    """
+    built_in: dict[str, Action] = {
+        "http": HttpAction(client=http, clock=ports.clock, policy=http_policy),
+        "command": CommandAction(processes=processes, policy=command_policy),
+    }
+    return {**built_in, **load_actions(entry_points, taken=built_in)}
 
 
 async def start_operations(
@@ -70,6 +126,68 @@ async def start_operations(
     """
     store = await SQLiteStore.open(file, ports.blocking)
     running.add(store.close)
+    return run_operations(
+        running,
+        ports,
+        store=store,
+        permits=permits,
+        actions=actions,
+        policy=policy,
+        worker=worker,
+        watch=watch,
+    )
+
+
+async def open_store(running: Running, ports: Ports, *, directory: Path, store: str) -> Store:
+    """Open the store that a configuration names, until `running` is closed.
+
+    Args:
+        running: Closes it.
+        ports: Where blocking work runs.
+        directory: Where a relative file starts; it is made.
+        store: A file of SQLite, or an address that begins with `postgresql://`.
+
+    Raises:
+        InvalidInputError: It is PostgreSQL, and the extra `postgres` is not installed.
+        DependencyError: It cannot be opened or written.
+        IntegrityError: It is no store of ours, is damaged, or is of a newer release.
+    """
+    if store.startswith(POSTGRES):
+        try:
+            from surgetank.safeguards.operations.postgres import (  # noqa: PLC0415 - an extra
+                PostgresStore,
+            )
+        except ImportError as error:
+            raise InvalidInputError(f"{store}: pip install 'surgetank[postgres]'") from error
+        shared = await PostgresStore.open(store)
+        running.add(shared.close)
+        return shared
+    await ports.blocking.run(lambda: _make(directory))
+    own = await SQLiteStore.open(str(directory / store), ports.blocking)
+    running.add(own.close)
+    return own
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"{directory}: cannot be made: {error.strerror}"
+        raise DependencyError(reason, may_have_acted=False) from error
+
+
+def run_operations(
+    running: Running,
+    ports: Ports,
+    *,
+    store: Store,
+    permits: Permits,
+    actions: Mapping[str, Action],
+    policy: OperationsPolicy,
+    worker: str,
+    watch: Callable[[Record], None] | None = None,
+) -> Operations:
+    """Run the operations of a store until `running` is closed."""
     operations = Operations(
         store=store,
         permits=permits,
@@ -86,7 +204,7 @@ async def start_operations(
         await operations.close()
         await task
 
-    running.add(close)
+    running.add(close, task=task)
     return operations
 
 

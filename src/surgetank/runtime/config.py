@@ -11,11 +11,12 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from datetime import date, time
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails, to_jsonable_python
@@ -26,8 +27,10 @@ from surgetank.control.evidence import EvidencePolicy
 from surgetank.control.governor import GovernorPolicy
 from surgetank.control.release import ReleasePolicy
 from surgetank.core.errors import ConfigError, InvalidInputError
+from surgetank.runtime.policy import ServePolicy
 from surgetank.safeguards.broker.policy import BrokerPolicy
 from surgetank.safeguards.mirror.policy import MirrorPolicy
+from surgetank.safeguards.operations.command_action import CommandActionPolicy
 from surgetank.safeguards.operations.policy import OperationsPolicy
 
 __all__ = [
@@ -96,8 +99,17 @@ class Configuration(BaseModel):
     directory: Path = Path("/var/lib/surgetank")
     """Where what must outlive a restart is kept: operations, mirrored artifacts, tokens. A relative
     one starts at the folder of the file. The default is where Linux keeps a service's state."""
+    store: str = "operations.db"
+    """Where operations are kept: a file of SQLite, a relative one in `directory`, or the address of
+    a PostgreSQL database that several servers share, as `postgresql://surgetank@db/surgetank`. An
+    address has no password: PGPASSWORD and PGPASSFILE give it."""
+    serve: ServePolicy = ServePolicy()
+    """Where `surgetank serve` listens, and whom it obeys."""
     operations: OperationsPolicy = OperationsPolicy()
     """How durable work is run."""
+    command: CommandActionPolicy | None = None
+    """Which programs operations may run, and how; left out, none: whoever may submit could run
+    what he likes as the user of the server."""
     governor: Governor = Governor()
     """How calls to one dependency are let through; the same for each."""
     mirror: MirrorPolicy | None = None
@@ -106,7 +118,7 @@ class Configuration(BaseModel):
     """How tokens are kept for the clients of this node; left out, they are not."""
 
 
-_OPTIONAL = {"mirror": MirrorPolicy, "broker": BrokerPolicy}
+_OPTIONAL = {"command": CommandActionPolicy, "mirror": MirrorPolicy, "broker": BrokerPolicy}
 """Sections that are off when left out."""
 
 
@@ -141,7 +153,22 @@ def read(path: Path) -> Configuration:
         configuration = _validate(raw)
     except ValidationError as invalid:
         raise _first_with_notes(_problems(path, raw, _every_error(raw, invalid))) from None
-    return configuration.model_copy(update={"directory": path.parent / configuration.directory})
+    _check_store(path, configuration.store)
+    serve, tokens = configuration.serve, configuration.serve.tokens
+    if tokens is not None:
+        serve = replace(serve, tokens=path.parent / tokens)
+    directory = path.parent / configuration.directory
+    return configuration.model_copy(update={"directory": directory, "serve": serve})
+
+
+def _check_store(path: Path, store: str) -> None:
+    """Refuse a secret in the file, without showing it."""
+    address = urlsplit(store)
+    if address.password or "password" in parse_qs(address.query):
+        wanted = "an address without a password: give that by PGPASSWORD or PGPASSFILE"
+        raise ConfigError(
+            file=str(path), key="store", value=f"{address.scheme}://...", wanted=wanted
+        )
 
 
 def schema() -> dict[str, Any]:

@@ -129,12 +129,14 @@ def with_store(request: pytest.FixtureRequest, tmp_path: Path) -> WithStore:
 def record() -> Callable[..., Record]:
     """Make the record of a new operation."""
 
-    def make(key: str, *, now: float = 100.0, deadline_at: float | None = None) -> Record:
+    def make(
+        key: str, *, now: float = 100.0, deadline_at: float | None = None, **changes: Any
+    ) -> Record:
         steps = tuple(
             Step(name, Dependency(f"{name}@eastus"), "http", '{"snow": "☃"}', fallback=fallback)
             for name, fallback in (("vm", None), ("disk", "{}"))
         )
         new = NewOperation(key, "create_vm", "eastus", steps, deadline_at=deadline_at)
-        return new_record(new, now=now)
+        return new_record(new._replace(**changes), now=now)
 
     return make

@@ -21,7 +21,7 @@ from surgetank.core.errors import (
 )
 from surgetank.safeguards.operations.migrations import migrations
 from surgetank.safeguards.operations.progress import begin, expire
-from surgetank.safeguards.operations.record import Change, Record, identify
+from surgetank.safeguards.operations.record import Change, Record, Saved, identify
 
 psycopg = pytest.importorskip("psycopg", reason="the package psycopg is not installed")
 
@@ -368,7 +368,7 @@ def test_a_row_that_another_holds_is_waited_for_so_long(
                 await store.save([change])
             assert caught.value.may_have_acted is may
             await other.rollback()
-        assert await store.save([change]) == (True,)
+        assert await store.save([change]) == (Saved.DONE,)
         await store.close()
 
     play(body)
@@ -399,10 +399,12 @@ def test_a_transaction_undone_for_anothers_sake_is_made_again(database: str, rec
 
 def test_keeps_characters_that_postgresql_has_none_for(database: str, record: New) -> None:
     async def body() -> None:
-        new = record("null \0")._replace(region="half \ud800")
+        new = record("null \0")
+        halved = new.steps[0]._replace(arguments="half \ud800")
+        new = new._replace(steps=(halved, *new.steps[1:]))
         store = await filled(database, [new])
         before = await stored(store, "null \0")
-        assert (before.key, before.region) == ("null \0", "half \ud800")
+        assert (before.key, before.steps[0]) == ("null \0", halved)
         after = expire(before, now=200.0)._replace(detail="\0 said \udfff")
         await store.save([Change(before, after)])
         assert await store.read(before.id) == after._replace(fence=1)
@@ -451,7 +453,7 @@ def test_reads_and_writes_touch_few_rows_however_many_there_are(database: str, r
         for number in range(10):
             assert await store.submit(record(f"k{number}", now=900.0))
             before = await stored(store, "a")
-            assert await store.save([Change(before, before._replace(worker="w"))]) == (True,)
+            assert await store.save([Change(before, before._replace(worker="w"))]) == (Saved.DONE,)
             due = await store.due(QUEUE, now=500.0, limit=50)
             assert ([each.key for each in due.records], due.next_at) == (["a"], 900.0)
         await store.close()

@@ -10,7 +10,7 @@ from surgetank.core.errors import ConflictError, QueueFullError
 from surgetank.core.operation import OperationState, StepState
 from surgetank.core.value import Lane
 from surgetank.safeguards.operations.progress import begin, expire
-from surgetank.safeguards.operations.record import Change, Record, identify
+from surgetank.safeguards.operations.record import Change, Record, Saved, identify
 from surgetank.safeguards.operations.store import Store
 
 WithStore = Callable[[Callable[[Store], Coroutine[Any, Any, None]]], None]
@@ -89,7 +89,7 @@ def test_keeps_every_field_of_a_change(with_store: WithStore, record: New) -> No
             finished_at=170.0,
             detail="why",
         )
-        assert await store.save([Change(before, after)]) == (True,)
+        assert await store.save([Change(before, after)]) == (Saved.DONE,)
         assert await store.read(before.id) == after._replace(fence=1)
 
     with_store(body)
@@ -100,7 +100,8 @@ def test_a_change_from_a_stale_record_writes_nothing(with_store: WithStore, reco
         before = await stored(store, record("k"))
         mine = begin(before, 0, lease_until=160.0, worker="w1")
         theirs = begin(before, 1, lease_until=170.0, worker="w2")
-        assert await store.save([Change(before, mine), Change(before, theirs)]) == (True, False)
+        saved = await store.save([Change(before, mine), Change(before, theirs)])
+        assert saved == (Saved.DONE, Saved.LOST)
         assert await store.read(before.id) == mine._replace(fence=1)
 
     with_store(body)
@@ -113,7 +114,7 @@ def test_a_renewed_lease_cannot_be_taken_over(with_store: WithStore, record: New
         (lapsed,) = (await store.due("!", now=161.0, limit=9)).records
         assert await store.renew([(before.id, 1), (before.id, 0)], until=220.0) == (True, False)
         taken = lapsed._replace(state=OperationState.WAITING)
-        assert await store.save([Change(lapsed, taken, due_by=161.0)]) == (False,)
+        assert await store.save([Change(lapsed, taken, due_by=161.0)]) == (Saved.LOST,)
 
     with_store(body)
 
@@ -135,12 +136,12 @@ def test_due_is_longest_due_first_and_says_when_the_next_is(
 
 def test_queues_say_when_their_first_is_due(with_store: WithStore, record: New) -> None:
     async def body(store: Store) -> None:
-        assert await store.queues() == {}
+        assert (await store.survey()).queues == {}
         for key, now in (("c", 130.0), ("a", 110.0)):
             await store.submit(record(key, now=now))
         before = await stored(store, record("b", now=105.0))
         await store.save([Change(before, begin(before, 0, lease_until=160.0, worker="w1"))])
-        assert await store.queues() == {"0 vm@eastus": 110.0, "!": 160.0}
+        assert (await store.survey()).queues == {"0 vm@eastus": 110.0, "!": 160.0}
 
     with_store(body)
 

@@ -15,7 +15,7 @@ from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit,
 from surgetank.safeguards.operations.action import ActionResult, StepCall
 from surgetank.safeguards.operations.permits import GovernedPermits
 from surgetank.safeguards.operations.progress import go_round, new_record
-from surgetank.safeguards.operations.queue import queue_of, read_queue
+from surgetank.safeguards.operations.queue import Gate, queue_of, read_queue
 from surgetank.safeguards.operations.record import STEPS_MAX, Record
 
 Play = Callable[..., None]
@@ -48,7 +48,9 @@ DONE, OWED, PENDING = StepState.DONE, StepState.OWED, StepState.PENDING
 def test_a_queue_says_how_often_each_dependency_is_called(new_operation: New) -> None:
     record = chain(new_operation)
     assert record.queue == "1 compute@eastus identity@eastus identity@eastus identity@eastus"
-    assert read_queue(record.queue) == (Lane.BACKLOG, (COMPUTE, *(IDENTITY,) * 3), False)
+    assert read_queue(record.queue) == Gate(
+        Lane.BACKLOG, (COMPUTE, *(IDENTITY,) * 3), has_way_round=False
+    )
 
 
 def test_operations_that_call_as_often_share_a_queue_in_whatever_order(new_operation: New) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from surgetank.core.errors import DependencyError, DependencyTimeoutError, InvalidInputError
 from surgetank.core.http import Request, Response, Timeouts
@@ -13,7 +15,12 @@ from surgetank.core.value import Dependency, OutcomeKind
 from surgetank.runtime.simulation.clock import VirtualClock
 from surgetank.runtime.simulation.loop import VirtualLoop, run
 from surgetank.safeguards.operations.action import ActionResult, StepCall
-from surgetank.safeguards.operations.http_action import HttpAction, HttpActionPolicy
+from surgetank.safeguards.operations.http_action import (
+    CODES_MAX,
+    HEADERS_MAX,
+    HttpAction,
+    HttpActionPolicy,
+)
 
 URL = "http://management.eastus/subscriptions/s/virtualMachines/vm1?api-version=1"
 POLL = "http://management.eastus/operations/7"
@@ -21,6 +28,7 @@ ACCEPTED = Response(201, {"azure-asyncoperation": POLL})
 IN_PROGRESS = Response(200, {}, b'{"status": "InProgress"}')
 SUCCEEDED = Response(200, {}, b'{"status": "Succeeded"}')
 LOST = DependencyTimeoutError("no answer", may_have_acted=True)
+DATE, IN_17_S = "Mon, 02 Feb 2026 18:03:00 GMT", "Mon, 02 Feb 2026 18:03:17 GMT"
 Said = Response | DependencyError
 
 
@@ -114,16 +122,46 @@ def test_a_text_body_is_sent_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", ["no json", "[]", "{}", '{"url": "ftp://x"}', '{"url": "http://x", "headers": 1}']
+    ("arguments", "said"),
+    [
+        ("no json", "arguments: Invalid JSON"),
+        ("[]", "arguments: Input should be an object"),
+        ("{}", "url: Field required"),
+        ({"url": "ftp://x"}, "not an absolute http(s) URL"),
+        ({"url": URL, "urls": 1}, "urls = 1: Extra inputs are not permitted"),
+        ({"url": URL, "method": "put"}, "method: String should match"),
+        ({"url": URL, "headers": 1}, "headers = 1: Input should be an object"),
+        ({"url": URL, "headers": {"a": 1}}, "headers.a = 1: Input should be a valid string"),
+        ({"url": URL, "headers": {"a b": ""}}, "headers.a b.[key]: String should match"),
+        ({"url": URL, "headers": {"a": "b\r\nc: d"}}, "headers.a: String should match"),
+        (
+            {"url": URL, "headers": {f"a{n}": "" for n in range(HEADERS_MAX + 1)}},
+            "headers: Dictionary should have at most 64 items",
+        ),
+        ({"url": URL, "outcomes": {"status": {"99": "ok"}}}, "outcomes.status.99.[key]: Input"),
+        ({"url": URL, "outcomes": {"status": {"404": "fine"}}}, "outcomes.status.404: Input"),
+        (
+            {"url": URL, "outcomes": {"code": {f"C{n}": "ok" for n in range(CODES_MAX + 1)}}},
+            "outcomes.code: Dictionary should have at most 64 items",
+        ),
+    ],
 )
-def test_arguments_that_cannot_be_read_are_permanent(arguments: str) -> None:
-    assert play(arguments=arguments).result.outcome.kind is OutcomeKind.PERMANENT
+def test_arguments_that_cannot_be_used_are_permanent_and_say_why(
+    arguments: dict[str, Any] | str, said: str
+) -> None:
+    played = play(arguments=arguments)
+    assert (played.result.outcome.kind, played.client.requests) == (OutcomeKind.PERMANENT, [])
+    assert played.result.outcome.detail.startswith(said)
 
 
 @pytest.mark.parametrize(
     ("answer", "kind", "may_have_acted"),
     [
         (Response(404), OutcomeKind.PERMANENT, False),
+        (Response(408), OutcomeKind.TRANSIENT, False),
+        (failed("AllocationFailed", status=409), OutcomeKind.TRANSIENT, False),
+        (Response(400, {}, b'{"code": "TooManyRequests"}'), OutcomeKind.THROTTLED, False),
+        (Response(403, {}, b'{"error": "invalid_request"}'), OutcomeKind.PERMANENT, False),
         (Response(429), OutcomeKind.THROTTLED, False),
         (Response(500), OutcomeKind.TRANSIENT, True),
         (
@@ -143,9 +181,82 @@ def test_an_answer_says_what_trying_again_would_do(
     assert (result.outcome.kind, result.may_have_acted) == (kind, may_have_acted)
 
 
-def test_retry_after_is_an_instant() -> None:
-    outcome = play(Response(503, {"retry-after": "17"})).result.outcome
-    assert (outcome.kind, outcome.retry_at) == (OutcomeKind.THROTTLED, 17.0)
+@pytest.mark.parametrize(
+    ("headers", "retry_at"),
+    [
+        ({"retry-after": "17"}, 17.0),
+        ({"retry-after": "99999"}, 3600.0),
+        ({"retry-after": IN_17_S, "date": DATE}, 17.0),
+        ({"retry-after": DATE, "date": IN_17_S}, 0.0),
+        ({"retry-after": "Fri, 01 Jan 2100 00:00:00 GMT", "date": DATE}, 3600.0),
+        ({"retry-after": IN_17_S}, None),
+        ({"retry-after": IN_17_S, "date": "soon"}, None),
+        ({"retry-after": "Mon, 45 Feb 2026 25:00:00 GMT", "date": DATE}, None),
+        ({"retry-after": "-3"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_is_an_instant(headers: dict[str, str], retry_at: float | None) -> None:
+    outcome = play(Response(503, headers)).result.outcome
+    assert (outcome.kind, outcome.retry_at) == (OutcomeKind.THROTTLED, retry_at)
+
+
+@given(st.text(), st.text())
+def test_a_retry_after_of_any_words_is_an_instant_or_none(after: str, date: str) -> None:
+    retry_at = play(Response(503, {"retry-after": after, "date": date})).result.outcome.retry_at
+    assert retry_at is None or 0.0 <= retry_at <= 3600.0
+
+
+OWN = {"code": {"Frozen": "blocked", "Known": "ok"}, "status": {"404": "ok", "409": "transient"}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "may_have_acted"),
+    [
+        (Response(404), OutcomeKind.OK, False),
+        (Response(409), OutcomeKind.TRANSIENT, False),
+        (failed("Frozen", status=409), OutcomeKind.BLOCKED, False),
+        (failed("ScopeLocked", status=409), OutcomeKind.TRANSIENT, False),
+        (Response(400, {"x-ms-error-code": "Known"}), OutcomeKind.OK, False),
+        (Response(429), OutcomeKind.THROTTLED, False),
+        (Response(500), OutcomeKind.TRANSIENT, True),
+    ],
+)
+def test_the_arguments_say_what_codes_and_statuses_of_their_call_mean(
+    answer: Response, kind: OutcomeKind, *, may_have_acted: bool
+) -> None:
+    result = play(answer, arguments={"method": "PUT", "url": URL, "outcomes": OWN}).result
+    assert (result.outcome.kind, result.may_have_acted) == (kind, may_have_acted)
+
+
+def test_what_the_arguments_call_a_time_out_may_have_acted() -> None:
+    outcomes = {"status": {"409": "timeout"}}
+    result = play(Response(409), arguments={"url": URL, "outcomes": outcomes}).result
+    assert (result.outcome.kind, result.may_have_acted) == (OutcomeKind.TIMEOUT, True)
+
+
+@pytest.mark.parametrize(
+    ("codes", "kind"),
+    [
+        (("VMExtensionProvisioningError", "Frozen"), OutcomeKind.BLOCKED),
+        (("Known",), OutcomeKind.OK),
+        (("Unheard",), OutcomeKind.PERMANENT),
+    ],
+)
+def test_the_arguments_say_what_codes_of_a_failed_operation_mean(
+    codes: tuple[str, ...], kind: OutcomeKind
+) -> None:
+    outcomes = {**OWN, "status": {"200": "transient", "201": "ok"}}
+    arguments = {"method": "PUT", "url": URL, "outcomes": outcomes}
+    assert play(ACCEPTED, failed(*codes), arguments=arguments).result.outcome.kind is kind
+
+
+def test_what_the_arguments_say_of_statuses_is_not_said_of_polls() -> None:
+    arguments = {"method": "PUT", "url": URL, "outcomes": {"status": {"500": "ok"}}}
+    played = play(ACCEPTED, Response(500), arguments=arguments, poll_failures_max=1)
+    assert (played.result.outcome.kind, played.result.checkpoint) == (
+        OutcomeKind.TRANSIENT, played.saved[0],
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

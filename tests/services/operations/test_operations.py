@@ -10,7 +10,7 @@ from surgetank.core.operation import NewOperation, OperationState, StepState
 from surgetank.core.value import Lane, Outcome, OutcomeKind
 from surgetank.safeguards.operations.action import ActionResult, StepCall
 from surgetank.safeguards.operations.policy import OperationsPolicy
-from surgetank.safeguards.operations.progress import WITHDRAWN
+from surgetank.safeguards.operations.progress import CANCELLED
 from surgetank.safeguards.operations.record import Record, identify
 
 Play = Callable[..., None]
@@ -403,32 +403,33 @@ def test_what_nobody_wants_any_more_ends_before_it_costs_more(
         world.script("vm", BLOCKED)
         receipt = await worker.submit(new_operation("k", "vm"))
         await world.pass_s(1.0)
-        assert await worker.withdraw(receipt.id)
-        assert not await worker.withdraw(receipt.id)
+        assert (await worker.cancel(receipt.id)).state is OperationState.CANCELLED
+        assert (await worker.cancel(receipt.id)).state is OperationState.CANCELLED
         await world.pass_s(86_400.0)
         assert len(world.calls) == 1
         record = await worker.get(receipt.id)
-        assert (record.state, record.detail) == (OperationState.EXPIRED, WITHDRAWN)
-        assert told == [OperationState.WAITING, OperationState.EXPIRED]
+        assert (record.state, record.detail) == (OperationState.CANCELLED, CANCELLED)
+        assert told == [OperationState.WAITING, OperationState.CANCELLED]
 
     play(main)
 
 
-def test_a_call_under_way_is_not_withdrawn(play: Play, new_operation: New) -> None:
+def test_a_call_under_way_is_not_cancelled_by_who_spares_it(play: Play, new_operation: New) -> None:
     async def main(world: Any) -> None:
         worker = world.worker()
         world.call_s = 10.0
         receipt = await worker.submit(new_operation("k", "vm"))
         await world.pass_s(1.0)
-        assert not await worker.withdraw(receipt.id)
+        spared = await worker.cancel(receipt.id, also_under_way=False)
+        assert (spared.state, spared.stop) == (OperationState.RUNNING, "")
         assert (await world.ended(receipt.id)).state is OperationState.SUCCEEDED
 
     play(main)
 
 
-def test_what_was_never_submitted_cannot_be_withdrawn(play: Play) -> None:
+def test_what_was_never_submitted_cannot_be_cancelled(play: Play) -> None:
     async def main(world: Any) -> None:
-        assert not await world.worker().withdraw(identify("k"))
+        assert await world.worker().cancel(identify("k")) is None
 
     play(main)
 

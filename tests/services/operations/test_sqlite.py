@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -12,6 +12,7 @@ from surgetank.core.errors import (
     DependencyError,
     DependencyTimeoutError,
     IntegrityError,
+    InvalidInputError,
     QueueFullError,
 )
 from surgetank.core.operation import NewOperation
@@ -21,7 +22,7 @@ from surgetank.safeguards.operations.migrations import migrations
 from surgetank.safeguards.operations.progress import new_record
 from surgetank.safeguards.operations.record import Record, identify
 from surgetank.safeguards.operations.sqlite import SQLiteStore
-from surgetank.safeguards.operations.sqlite_schema import connect
+from surgetank.safeguards.operations.sqlite_schema import check_version, connect
 
 New = Callable[..., NewOperation]
 
@@ -45,6 +46,17 @@ def open_file(path: Path) -> tuple[sqlite3.Connection, SQLiteStore]:
 
 def record(new_operation: New, key: str, size: int = 0) -> Record:
     return new_record(new_operation(key, "vm", vm={"arguments": "x" * size}), now=100.0)
+
+
+def test_a_sqlite_that_is_too_old_is_refused() -> None:
+    with pytest.raises(
+        InvalidInputError, match=r"^SQLite 3\.37\.2: a store takes 3\.38\.0 or later"
+    ):
+        check_version((3, 37, 2))
+
+
+def test_the_oldest_sqlite_that_will_do_is_taken() -> None:
+    check_version((3, 38, 0))
 
 
 def test_a_commit_is_synced_and_readers_do_not_wait(tmp_path: Path) -> None:
@@ -223,16 +235,13 @@ def test_closing_writes_what_waits(tmp_path: Path, new_operation: New) -> None:
 
 
 def test_a_defect_in_a_write_reaches_its_caller(tmp_path: Path, new_operation: New) -> None:
-    def divide(connection: sqlite3.Connection) -> float:
-        connection.execute("delete from tally")
-        return 1 / 0
-
     async def body() -> None:
         store = await open_store(tmp_path)
         await store.submit(record(new_operation, "k"))
-        with pytest.raises(ZeroDivisionError):
-            await store.writes.run(divide)
-        assert len(await store.tally()) == 1
+        unwritable = record(new_operation, "k2")._replace(number=1, run_at=cast("float", object()))
+        with pytest.raises(sqlite3.ProgrammingError):
+            await store.submit(unwritable)
+        assert sum(tally.operations for tally in await store.tally()) == 1
         await store.close()
 
     play(body)

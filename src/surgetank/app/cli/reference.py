@@ -29,8 +29,9 @@ from surgetank.runtime.config import keys
 __all__ = ["COMMANDS", "PAGES", "reference"]
 
 COMMANDS = (
-    "", "drill", "up", "config", "config check", "config explain", "config schema", "bench",
-    "bench drain",
+    "", "drill", "up", "serve", "run", "op", "op submit", "op show", "op list", "op cancel", "op redrive",
+    "op hold", "op release", "op holds", "op counts", "config", "config check", "config explain",
+    "config schema", "bench", "bench drain",
 )  # fmt: skip
 """Commands whose help is shown, without their first word; a test holds them complete."""
 _STATUSES: Mapping[ExitStatus, str] = MappingProxyType(
@@ -85,7 +86,8 @@ This page is made from the commands themselves.
 """
 _CONFIGURATION = """# The configuration file
 
-One TOML file, which no command but `surgetank config` reads yet: it is for the services, which do not run on their own so far.
+One TOML file, which `surgetank serve` reads: what it names is run, in one process.
+So far that is operations with their HTTP API; `mirror` and `broker` are checked, and not served yet.
 `surgetank config check FILE` says all that is wrong with one, `surgetank config explain KEY` what a key does, and `surgetank config schema` prints its JSON Schema.
 Where a value is `inf`, there is no bound.
 

@@ -25,13 +25,13 @@ from surgetank.rehearsal.scenario.schema import (
     Variant,
 )
 from surgetank.runtime.simulation.chance import stream
-from surgetank.safeguards.operations.progress import WITHDRAWN
 from surgetank.safeguards.operations.record import Record, identify
 
 _FATES = {
     OperationState.SUCCEEDED: Fate.SUCCEEDED,
     OperationState.FAILED: Fate.FAILED,
     OperationState.EXPIRED: Fate.EXPIRED,
+    OperationState.CANCELLED: Fate.COALESCED,
     OperationState.UNKNOWN: Fate.UNKNOWN,
 }
 Pool = NodePool | RunnerPool
@@ -184,8 +184,6 @@ def _settle(wanted: Wanted, record: Record | None) -> None:
         wanted.fate = Fate.LOST
         return
     wanted.fate = _FATES.get(record.state, Fate.OPEN)
-    if record.detail == WITHDRAWN:
-        wanted.fate = Fate.COALESCED
     wanted.ended_at = record.finished_at
     if record.finished_at is not None:
         wanted.moments.append(Moment(record.finished_at, "", wanted.fate.value, record.detail))

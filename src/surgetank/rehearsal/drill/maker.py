@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 
 from surgetank.cloud.extension import VERSION
-from surgetank.core.operation import NewOperation, OperationId, Step
+from surgetank.core.operation import NewOperation, OperationId, OperationState, Step
 from surgetank.core.ports import Chance
 from surgetank.rehearsal.drill.ledger import Fate, Wanted
 from surgetank.rehearsal.drill.orchestrator import Orchestrator
@@ -44,7 +44,9 @@ class Order:
         """Say that nobody wants them now; False when they come all the same."""
         if self.operation_id is None:
             return False
-        return await self.protection.operations[self.region].withdraw(self.operation_id)
+        operations = self.protection.operations[self.region]
+        record = await operations.cancel(self.operation_id, also_under_way=False)
+        return record is not None and record.state is OperationState.CANCELLED
 
 
 @dataclass(slots=True)

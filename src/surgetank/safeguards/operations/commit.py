@@ -1,4 +1,4 @@
-"""Group commit: writes that arrive while a transaction runs share the next one.
+"""Group commit: writes that arrive while transactions run share the next one.
 
 A write is acknowledged after the commit that holds it, never before. In virtual time the same code
 groups the writes of one instant.
@@ -7,7 +7,7 @@ groups the writes of one instant.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from surgetank.core.errors import QueueFullError
 
@@ -20,7 +20,7 @@ PENDING_WRITES_MAX = 10_000
 
 
 class GroupCommit(Generic[W]):
-    """Makes writes, many to a transaction, one transaction at a time."""
+    """Makes writes, many to a transaction, few transactions at a time."""
 
     def __init__(
         self,
@@ -28,6 +28,7 @@ class GroupCommit(Generic[W]):
         *,
         batch: int,
         pending_max: int,
+        lanes: int = 1,
     ) -> None:
         """Stand ready.
 
@@ -36,6 +37,8 @@ class GroupCommit(Generic[W]):
                 each, in order, an exception where one was refused and the others were made.
             batch: Writes in one transaction; at least 1.
             pending_max: Writes that may wait; at least 1.
+            lanes: Transactions at once; at least 1. With two, the next one is made ready while the
+                database works on the one before.
         """
         assert batch >= 1, "a transaction holds something"
         assert pending_max >= 1, "something may wait"
@@ -43,7 +46,8 @@ class GroupCommit(Generic[W]):
         self._batch = batch
         self._pending_max = pending_max
         self._pending: deque[tuple[W, asyncio.Future[object]]] = deque()
-        self._committing: asyncio.Task[None] | None = None
+        self._lanes = lanes
+        self._committing = set[asyncio.Task[None]]()
         self.commits = 0
         """Transactions committed, for operators and tests."""
 
@@ -60,14 +64,15 @@ class GroupCommit(Generic[W]):
         loop = asyncio.get_running_loop()
         done: asyncio.Future[object] = loop.create_future()
         self._pending.append((write, done))
-        if self._committing is None:
-            self._committing = loop.create_task(self._commit_all(), name="operations.commit")
+        if len(self._committing) < self._lanes:
+            task = loop.create_task(self._commit_all(), name="operations.commit")
+            self._committing.add(task)
         return await done
 
     async def drain(self) -> None:
         """Return when nothing waits to be written."""
-        while self._committing is not None:
-            await asyncio.shield(self._committing)
+        while self._committing:
+            await asyncio.shield(next(iter(self._committing)))
 
     async def _commit_all(self) -> None:
         try:
@@ -75,10 +80,11 @@ class GroupCommit(Generic[W]):
                 size = min(self._batch, len(self._pending))
                 await self._commit([self._pending.popleft() for _ in range(size)])
         finally:
-            self._committing = None
-            for _, done in self._pending:  # Only when cancelled: nobody will write these.
-                done.cancel()
-            self._pending.clear()
+            self._committing.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            if not self._committing:
+                for _, done in self._pending:  # Only when cancelled: nobody will write these.
+                    done.cancel()
+                self._pending.clear()
 
     async def _commit(self, batch: Sequence[tuple[W, asyncio.Future[object]]]) -> None:
         writes = [write for write, _ in batch]

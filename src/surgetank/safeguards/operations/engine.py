@@ -14,11 +14,12 @@ from typing import NamedTuple
 import structlog
 
 from surgetank.core.errors import ConflictError, DependencyError, IntegrityError, QueueFullError
-from surgetank.core.operation import OperationId, OperationState
+from surgetank.core.operation import OperationId, OperationState, Step
 from surgetank.core.ports import Chance, Clock
 from surgetank.core.value import Lane, Outcome, OutcomeKind, Refusal
 from surgetank.safeguards.operations.action import Action, ActionResult, StepCall, result_of
 from surgetank.safeguards.operations.gatekeeper import BREAKER_OPEN, Gatekeeper, Leave
+from surgetank.safeguards.operations.hold import hold_of
 from surgetank.safeguards.operations.policy import OperationsPolicy
 from surgetank.safeguards.operations.progress import (
     begin,
@@ -28,15 +29,23 @@ from surgetank.safeguards.operations.progress import (
     is_late,
     park,
     settle,
+    stop,
 )
 from surgetank.safeguards.operations.queue import (
     LEASED,
+    dependency_of,
     gated_positions,
     has_way_round,
     lane_of,
     next_position,
 )
-from surgetank.safeguards.operations.record import CHECKPOINT_CHARACTERS_MAX, Change, Record
+from surgetank.safeguards.operations.record import (
+    CHECKPOINT_CHARACTERS_MAX,
+    Change,
+    Progress,
+    Record,
+    Saved,
+)
 from surgetank.safeguards.operations.store import Store
 
 
@@ -112,8 +121,9 @@ class Engine:
         In the backlog lane an operation that enters asks for all its steps at once, so that one
         let in is finished without queueing again; the fresh lane asks step by step.
         """
-        if is_late(record, now=now):
-            return Advance(expire(record, now=now), None)
+        ended = _ended(record, now=now)
+        if ended is not None:
+            return Advance(ended, None)
         if is_entering and lane_of(record) is Lane.BACKLOG:
             refusal = self._gatekeeper.ask(record, gated_positions(record), leave, now=now)
             if refusal is not None:
@@ -191,9 +201,13 @@ class Engine:
         await asyncio.gather(*left, return_exceptions=True)
 
     def _leave(self, record: Record, position: int, leave: Leave, *, now: float) -> Refusal | None:
-        """Have leave for a call. A fallback leads elsewhere and needs none."""
-        if position in leave.permits or record.progress[position].is_fallback:
+        """Have leave for a call, where it needs any."""
+        dependency = dependency_of(record, position)
+        if dependency is None:
             return None
+        refusal = self._gatekeeper.held(record, dependency)
+        if refusal is not None or position in leave.permits:
+            return refusal
         return self._gatekeeper.ask(record, (position,), leave, now=now)
 
     async def _drive(self, flight: Flight) -> None:
@@ -221,8 +235,8 @@ class Engine:
         call = StepCall(
             operation_id=record.id,
             step_name=step.name,
-            dependency=step.dependency,
-            arguments=(step.fallback or "") if progress.is_fallback else step.arguments,
+            dependency=dependency_of(record, position) or step.dependency,
+            arguments=_arguments(step, progress),
             checkpoint=progress.checkpoint,
             save=partial(self._checkpoint, flight),
         )
@@ -257,15 +271,36 @@ class Engine:
         after = Advance(moved.record, None)
         if moved.goes_on:
             after = self._go_on(moved.record, flight.leave, now=now)
-        await self._save(flight, after.record)
-        if after.position is None:
+        is_stopped = await self._save(flight, after.record)
+        if is_stopped:
+            await self._stop(flight, after.record if after.position is None else moved.record)
+        if is_stopped or after.position is None:
             self._log_end(flight.record)
             return False
         flight.position = after.position
         return True
 
+    async def _stop(self, flight: Flight, record: Record) -> None:
+        """End an operation as it was told to, instead of the call that is written down as begun."""
+        while (state := await self._told(flight)) is None:
+            await self._clock.sleep_until(self._clock.now() + self._policy.save_retry_s)
+        await self._save(flight, stop(record, state, now=self._clock.now()))
+
+    async def _told(self, flight: Flight) -> OperationState | None:
+        """What an operation was told to become; None when the store does not answer."""
+        record = flight.record
+        try:
+            stored = await self._store.read(record.id)
+        except (DependencyError, QueueFullError) as error:
+            self._log.warning("store.failed", operation_id=record.id, error=str(error))
+            return None
+        if stored is None or stored.fence != record.fence:
+            raise ConflictError(f"operation {record.id}: another worker has taken over")
+        return OperationState(stored.stop)
+
     def _go_on(self, record: Record, leave: Leave, *, now: float) -> Advance:
-        if self._is_closing and next_position(record) is not None:
+        is_stopped = self._is_closing or hold_of(self._gatekeeper.holds, record) is not None
+        if is_stopped and next_position(record) is not None:
             return Advance(park(record, now=now, policy=self._policy), None)
         return self.advance(record, leave, now=now, is_entering=False)
 
@@ -277,8 +312,11 @@ class Engine:
         lease_until = self._clock.now() + self._policy.lease_s
         await self._save(flight, record._replace(progress=steps, run_at=lease_until))
 
-    async def _save(self, flight: Flight, after: Record) -> None:
+    async def _save(self, flight: Flight, after: Record) -> bool:
         """Write a change down, again and again while the store fails: it happened, after all.
+
+        Returns:
+            Whether it is to make no further call.
 
         Raises:
             ConflictError: the lease is lost; nothing was written.
@@ -286,35 +324,47 @@ class Engine:
         """
         flight.is_saving = True
         try:
-            while not await self._is_saved(flight, after):
+            while not (saved := await self._saved(flight, after)):
                 await self._clock.sleep_until(self._clock.now() + self._policy.save_retry_s)
         finally:
             flight.is_saving = False
         flight.record = after._replace(fence=flight.record.fence + 1)
         if after.queue == LEASED:
             flight.lease_until = after.run_at
+        return saved is Saved.STOPPED
 
-    async def _is_saved(self, flight: Flight, after: Record) -> bool:
+    async def _saved(self, flight: Flight, after: Record) -> Saved:
         before = flight.record
         try:
-            (is_saved,) = await self._store.save((Change(before, after),))
-            if is_saved or await self._is_ours(before, after):
-                return True
+            (saved,) = await self._store.save((Change(before, after),))
+            if saved:
+                return saved
+            if await self._is_ours(before, after):
+                return Saved.DONE
         except (DependencyError, QueueFullError) as error:
             self._log.warning("store.failed", operation_id=before.id, error=str(error))
-            return False
+            return Saved.LOST
         raise ConflictError(f"operation {before.id}: another worker has taken over")
 
     async def _is_ours(self, before: Record, after: Record) -> bool:
         """Whether a write that the store could not vouch for was made after all."""
         stored = await self._store.read(before.id)
-        return stored is not None and stored == after._replace(fence=before.fence + 1)
+        return stored is not None and stored == after._replace(
+            fence=before.fence + 1, stop=stored.stop
+        )
 
     def _log_end(self, record: Record) -> None:
         if record.state in (OperationState.FAILED, OperationState.UNKNOWN):
             self._log.warning(
                 f"operation.{record.state.value}", operation_id=record.id, detail=record.detail
             )
+
+
+def _ended(record: Record, *, now: float) -> Record | None:
+    """What is to make no further call; None when it may."""
+    if record.stop:
+        return stop(record, OperationState(record.stop), now=now)
+    return expire(record, now=now) if is_late(record, now=now) else None
 
 
 def _goes_round(record: Record, position: int, refusal: Refusal) -> bool:
@@ -325,6 +375,12 @@ def _goes_round(record: Record, position: int, refusal: Refusal) -> bool:
     if not has_way_round(record, position):
         return False
     return lane_of(record) is Lane.BACKLOG or refusal.reason == BREAKER_OPEN
+
+
+def _arguments(step: Step, progress: Progress) -> str:
+    if progress.is_probing:
+        return step.probe or ""
+    return (step.fallback or "") if progress.is_fallback else step.arguments
 
 
 def _checkpoint_of(flight: Flight) -> str:

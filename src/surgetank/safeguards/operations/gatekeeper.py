@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 from surgetank.core.ports import Permits
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
+from surgetank.safeguards.operations.hold import Hold, holds_dependency
 from surgetank.safeguards.operations.queue import (
     Gate,
+    dependency_of,
     is_retry,
     lane_of,
     read_queue,
@@ -26,6 +28,8 @@ REFUSED_S_MIN = 0.05
 """A refusal holds at least this long, so that one which ends at once cannot make us spin."""
 
 BREAKER_OPEN = "breaker_open"
+HELD = "held"
+"""People have stopped calls there: nobody is asked."""
 
 
 class Leave:
@@ -47,12 +51,14 @@ class Gatekeeper:
         self._permits = permits
         self._refusals: dict[tuple[Lane, Dependency], Refusal] = {}
         self._gates: dict[str, Gate] = {}
+        self.holds: tuple[Hold, ...] = ()
+        """Oldest first, as the store was last seen to keep them."""
 
     def opens_at(self, queue: str) -> float:
         """The instant from which asking for this queue may help; minus infinity when unrefused."""
         if not self._refusals:
             return -math.inf
-        gate = self._gate(queue)
+        gate = self.gate(queue)
         opens_at = -math.inf
         for dependency in gate.dependencies:
             refusal = self._refusals.get((gate.lane, dependency))
@@ -60,6 +66,12 @@ class Gatekeeper:
                 continue
             opens_at = max(opens_at, refusal.retry_at)
         return opens_at
+
+    def held(self, record: Record, dependency: Dependency) -> Refusal | None:
+        """Refuse what people have stopped, whatever leave there was for it."""
+        if self.holds and holds_dependency(self.holds, dependency, let_go=record.let_go):
+            return Refusal(dependency, HELD, math.inf)
+        return None
 
     def ask(
         self, record: Record, positions: Sequence[int], leave: Leave, *, now: float
@@ -73,7 +85,8 @@ class Gatekeeper:
         if not positions:
             return None
         lane = lane_of(record)
-        dependencies = [record.steps[position].dependency for position in positions]
+        called = (dependency_of(record, position) for position in positions)
+        dependencies = [dependency for dependency in called if dependency is not None]
         if leave.dependencies.issuperset(dependencies):
             lane = Lane.FRESH
         retry = is_retry(record.progress[positions[0]])
@@ -128,7 +141,8 @@ class Gatekeeper:
             del self._refusals[next(iter(self._refusals))]
         return refusal
 
-    def _gate(self, queue: str) -> Gate:
+    def gate(self, queue: str) -> Gate:
+        """Read a queue's text, or remember it."""
         gate = self._gates.get(queue)
         if gate is None:
             if len(self._gates) >= GATES_MAX:

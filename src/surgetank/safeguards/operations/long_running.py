@@ -106,11 +106,14 @@ def progress_of(poll: Poll, response: Response, body: Body) -> Progress:
 def codes_of(response: Response, body: Body) -> list[str]:
     """Error codes of an answer, outermost first: `error.code`, its `details` and `innererror`.
 
-    A blob's errors are XML and name their code in the header `x-ms-error-code`.
+    A blob's errors are XML and name their code in the header `x-ms-error-code`. Other services
+    write `code` without an envelope, or `error` as a word (RFC 6749, section 5.2).
     """
     codes = list[str]()
     if header := response.headers.get("x-ms-error-code"):
         codes.append(header)
+    if isinstance(code := body.get("code"), str) and code:
+        codes.append(code)
     # A failed resource carries its error where other answers do, or below `properties`.
     properties = body.get("properties")
     for holder in (body, properties):
@@ -120,6 +123,8 @@ def codes_of(response: Response, body: Body) -> list[str]:
 
 
 def _collect(error: object, codes: list[str], *, depth: int) -> None:
+    if isinstance(error, str) and error:
+        codes.append(error)
     if not isinstance(error, dict) or depth >= DEPTH_MAX or len(codes) >= CODES_MAX:
         return
     fields = cast("Body", error)

@@ -101,6 +101,28 @@ class Session:
         finally:
             self._waiting -= 1
 
+    async def hear(self, channel: str, told: Callable[[], None]) -> None:
+        """Listen until the connection ends, which is an error.
+
+        Args:
+            channel: A name that needs no quoting.
+            told: Called once it listens, and then for each notice.
+
+        Raises:
+            DependencyError: the server cannot be reached, or hung up.
+            IntegrityError: the database is damaged or not ours.
+        """
+        async with self._turn:
+            connection = await self._connected()
+            try:
+                with translated(may_have_acted=False):
+                    await connection.execute(f"listen {channel}")
+                    told()
+                    async for _ in connection.notifies():
+                        told()
+            finally:
+                await self._hang_up()
+
     async def close(self) -> None:
         """Hang up; safe to repeat."""
         self._is_closed = True

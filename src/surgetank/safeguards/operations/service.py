@@ -1,41 +1,41 @@
-"""Durable operations: stored before they are acknowledged, then run until they end.
+"""Durable operations: stored before they are acknowledged, then run until they end."""
 
-The service works in bounded steps. A step costs nothing for operations that wait: it knows when
-each queue is next due and until when each is refused, and reads only queues that are due and open.
-"""
-
-import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
 from surgetank.core.errors import (
-    DependencyError,
+    ConflictError,
     InvalidInputError,
-    QueueFullError,
     RefusedError,
 )
 from surgetank.core.operation import NewOperation, OperationId, OperationState
 from surgetank.core.ports import Chance, Clock, Permits
-from surgetank.core.value import Lane, Refusal
+from surgetank.core.value import Lane
 from surgetank.safeguards.operations.action import Action
-from surgetank.safeguards.operations.engine import Advance, Engine, Flight
-from surgetank.safeguards.operations.gatekeeper import Gatekeeper
+from surgetank.safeguards.operations.hold import (
+    Hold,
+    HoldScope,
+    check_hold,
+    holds_gate,
+)
 from surgetank.safeguards.operations.policy import OperationsPolicy
 from surgetank.safeguards.operations.progress import (
-    expire,
+    cancel,
+    let_go,
     new_record,
-    park,
-    recover,
-    withdraw,
+    redrive,
 )
-from surgetank.safeguards.operations.queue import LEASED, read_queue
+from surgetank.safeguards.operations.queue import LEASED, NEXT, read_queue
 from surgetank.safeguards.operations.record import Change, Receipt, Record
-from surgetank.safeguards.operations.store import Store
+from surgetank.safeguards.operations.runner import Runner
+from surgetank.safeguards.operations.store import PAGE_MAX, Filter, Page, Store, Survey
 
-DEMOTED_BATCHES_MAX = 16
-"""Batches that a step moves from a refused queue to the backlog; the rest follow at the next."""
+_UNHELD = (LEASED, NEXT)
+"""Begin the texts of queues that no hold stops."""
+MOVED_MAX = 8
+"""Times that a cancellation looks again at an operation that others move meanwhile."""
 
 
 class Operations:
@@ -69,30 +69,17 @@ class Operations:
         self._actions = dict(actions)
         self._clock = clock
         self._policy = policy
-        self._watch = watch
-        self._gatekeeper = Gatekeeper(permits)
-        self._wake = asyncio.Event()
-        self._engine = Engine(
+        self._runner = Runner(
             store=store,
-            gatekeeper=self._gatekeeper,
+            permits=permits,
             actions=self._actions,
             clock=clock,
             chance=chance,
             policy=policy,
             worker=worker,
-            landed=self._landed,
-            opened=self._wake.set,
+            watch=watch,
         )
         self._log = structlog.get_logger("surgetank.operations").bind(worker=worker)
-        self._queues: dict[str, float] = {}  # No operation of the queue is due before.
-        self._deadline_at = math.inf  # No waiting operation expires before.
-        self._reach: dict[str, int] = {}  # How many of a queue to look at next time.
-        self._scan_at = -math.inf
-        self._forget_at = -math.inf
-        self._call_at = math.inf  # When the next step is to be.
-        self._stepping = asyncio.Lock()
-        self._is_closing = False
-        self._is_full = False
 
     async def submit(self, new: NewOperation) -> Receipt:
         """Take in an operation. It is durable when this returns; safe to repeat with its key.
@@ -104,7 +91,7 @@ class Operations:
             RefusedError: the service is closing.
             DependencyError: the store failed; `may_have_acted` says whether it may be stored.
         """
-        if self._is_closing:
+        if self._runner.is_closing:
             raise RefusedError("this worker is closing: submit to another")
         for step in new.steps:
             if step.action not in self._actions:
@@ -112,36 +99,139 @@ class Operations:
         record = new_record(new, now=self._clock.now())
         is_new = await self._store.submit(record)
         if is_new:
-            self._note(record)
-            if record.deadline_at is not None and record.deadline_at < self._deadline_at:
-                self._deadline_at = record.deadline_at
-                self._wake_by(record.deadline_at)
+            self._runner.note(record)
+            self._runner.note_deadline(record)
         return Receipt(record.id, is_new)
 
     async def get(self, operation_id: OperationId) -> Record | None:
         """Read one operation; None when it is not, or no longer, stored."""
         return await self._store.read(operation_id)
 
-    async def withdraw(self, operation_id: OperationId) -> bool:
-        """End an operation that nobody wants any more, before it costs more; safe to repeat.
-
-        Steps that were done stay done: what they made is its owner's to clean up.
-
-        Returns:
-            Whether it ended so, as expired. One whose call is under way goes on, and so does one
-            that another worker moved at this instant: ask again.
+    async def find(self, wanted: Filter, *, after: int = 0, limit: int = PAGE_MAX) -> Page:
+        """List operations in order of submission, those numbered above `after`; see `Store.find`.
 
         Raises:
+            InvalidInputError: `limit` is not from 1 to `PAGE_MAX`.
+            DependencyError: the store failed.
+        """
+        if not 1 <= limit <= PAGE_MAX:
+            raise InvalidInputError(f"a page has 1 to {PAGE_MAX} operations, not {limit}")
+        return await self._store.find(wanted, after=after, limit=limit)
+
+    async def cancel(
+        self, operation_id: OperationId, *, also_under_way: bool = True
+    ) -> Record | None:
+        """End an operation that nobody wants any more, before it costs more; safe to repeat.
+
+        Steps that were done stay done: what they made is its owner's to clean up. One whose call
+        is under way is told to stop before the next, unless `also_under_way` is false: it then
+        goes on. One that has ended stays as it is.
+
+        Returns:
+            As it stands now: ended, or with `stop` set. None when it is not stored.
+
+        Raises:
+            ConflictError: others moved it again and again: ask again.
             DependencyError: the store failed; `may_have_acted` says whether it may have ended.
         """
+        for _ in range(MOVED_MAX):
+            before = await self._store.read(operation_id)
+            if before is None:
+                return None
+            after = cancel(before, now=self._clock.now())
+            if after is not None:
+                (saved,) = await self._store.save([Change(before, after)])
+                if saved:
+                    self._runner.tell_of_end(before, after)
+                    return after._replace(fence=before.fence + 1)
+            elif before.queue != LEASED or before.is_owing or not also_under_way:
+                return before
+            elif await self._store.stop(operation_id, OperationState.CANCELLED):
+                return before._replace(stop=OperationState.CANCELLED.value)
+        raise ConflictError(f"operation {operation_id} moved {MOVED_MAX} times meanwhile")
+
+    async def redrive(
+        self, operation_id: OperationId, *, is_done: bool | None = None
+    ) -> Record | None:
+        """Begin again an operation that ended badly, as backlog and so behind the release.
+
+        Args:
+            operation_id: Names it.
+            is_done: Of one that is unknown, whether its call was made after all.
+
+        Returns:
+            As it stands now; None when it is not stored.
+
+        Raises:
+            ConflictError: it cannot begin again, or others moved it meanwhile.
+            DependencyError: the store failed; `may_have_acted` says whether it may have begun.
+        """
         before = await self._store.read(operation_id)
-        after = None if before is None else withdraw(before, now=self._clock.now())
-        if before is None or after is None:
-            return False
-        (is_saved,) = await self._store.save([Change(before, after)])
-        if is_saved:
-            self._tell_of_end(before, after)
-        return is_saved
+        if before is None:
+            return None
+        if before.subject:
+            newest = await self._store.generation(before.subject)
+            if newest is not None and newest > before.generation:
+                raise ConflictError(f"{operation_id}: generation {newest} took its place")
+        after = redrive(before, is_done=is_done, now=self._clock.now())
+        (saved,) = await self._store.save([Change(before, after)])
+        if not saved:
+            raise ConflictError(f"operation {operation_id} was moved meanwhile: ask again")
+        self._runner.note(after)
+        self._log.info("operation.redriven", operation_id=operation_id)
+        return after._replace(fence=before.fence + 1)
+
+    async def hold(self, hold: Hold) -> Hold:
+        """Stop work from beginning, in all workers of the store; calls under way go on.
+
+        A worker that did not hear of it learns within `scan_s`.
+
+        Raises:
+            InvalidInputError: it cannot be a hold.
+            QueueFullError: there are too many.
+            DependencyError: the store failed; `may_have_acted` says whether it may hold.
+        """
+        check_hold(hold)
+        held = await self._store.hold(hold)
+        self._log.warning("operations.held", scope=held.scope.value, name=held.name, by=held.by)
+        self._runner.look_again()
+        return held
+
+    async def holds(self) -> tuple[Hold, ...]:
+        """Read what is held, oldest first."""
+        return (await self._store.survey()).holds
+
+    async def release(self, scope: HoldScope, name: str = "", *, limit: int | None = None) -> int:
+        """Let what is held go, as backlog and so behind the release.
+
+        Args:
+            scope: Of the hold.
+            name: Of the hold.
+            limit: So many operations and no more; the hold stands until none is left. None lifts
+                the hold at once.
+
+        Returns:
+            Operations let go one by one; fewer than `limit` when the hold was lifted, as none is
+            left that it stopped, or when others moved some meanwhile: ask again.
+
+        Raises:
+            InvalidInputError: there is no such hold.
+            DependencyError: the store failed; `may_have_acted` says whether some were let go.
+        """
+        survey = await self._store.survey()
+        held = [each for each in survey.holds if each[:2] == (scope, name)]
+        if not held:
+            raise InvalidInputError(f"no hold of {scope} {name}".rstrip())
+        (hold,) = held
+        if limit is None:
+            went, is_lifted = 0, True
+        else:
+            went, is_lifted = await self._let_go(hold, survey, limit=limit)
+        if is_lifted:
+            await self._store.release(hold.number)
+            self._log.warning("operations.released", scope=scope.value, name=name)
+        self._runner.look_again()
+        return went
 
     async def counts(self, lane: Lane | None = None) -> dict[OperationState, int]:
         """Count operations by state, of one lane or of both; every state has an entry."""
@@ -158,257 +248,86 @@ class Operations:
     @property
     def in_flight(self) -> int:
         """Operations of this worker whose calls are under way."""
-        return len(self._engine.flights)
+        return self._runner.in_flight
 
     async def step(self, now: float) -> float | None:
-        """Do one batch of work and say when to be called next, or sooner when woken.
-
-        Recovers what lapsed, expires what is late, and begins at most `batch` operations, fresh
-        ones first. Calls of operations run on as tasks of their own.
-
-        Args:
-            now: Seconds on the clock.
-
-        Returns:
-            An instant, perhaps past when more is due already; None when only a wake-up helps.
-
-        Raises:
-            DependencyError: the store failed; nothing is lost, try again later.
-            IntegrityError: the store is damaged.
-        """
-        async with self._stepping:
-            if self._is_closing:
-                return None
-            return await self._step(now)
-
-    async def _step(self, now: float) -> float | None:
-        try:
-            if now >= self._scan_at:
-                await self._scan(now)
-            await self._engine.renew(now=now)
-            if now >= self._deadline_at:
-                await self._expire(now)
-            await self._recover(now)
-            await self._begin(now)
-        except BaseException:
-            self._scan_at = now + self._policy.save_retry_s  # Look at everything again.
-            raise
-        return self._next_at(now)
+        """Do one batch of work; see `Runner.step`."""
+        return await self._runner.step(now)
 
     async def run(self) -> None:
         """Step until closed; a store that fails is tried again."""
-        while not self._is_closing:
-            self._wake.clear()
-            now = self._clock.now()
-            try:
-                at = await self.step(now)
-            except (DependencyError, QueueFullError) as error:
-                self._log.warning("store.failed", error=str(error))
-                at = now + self._policy.save_retry_s
-            self._call_at = math.inf if at is None else at
-            await self._wait(at)
+        await self._runner.run()
 
     async def close(self) -> None:
         """Take in no more, let calls under way end for `close_s`, cut off the rest."""
-        async with self._stepping:  # What a step has written down as begun, it also launches.
-            self._is_closing = True
-        self._wake.set()
-        await self._engine.close()
+        await self._runner.close()
 
-    async def _wait(self, at: float | None) -> None:
-        if at is None:
-            await self._wake.wait()
-            return
-        wait_s = at - self._clock.now()
-        try:
-            async with asyncio.timeout(max(0.0, wait_s)):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+    async def _let_go(self, hold: Hold, survey: Survey, *, limit: int) -> tuple[int, bool]:
+        """Let at most `limit` operations past a hold, and past all that were set before it.
 
-    async def _scan(self, now: float) -> None:
-        """Learn what is in the store: left by a crash, or put there by other workers."""
-        self._scan_at = now + self._policy.scan_s
-        self._deadline_at = now
-        self._queues = {}  # What is noted while we read stays.
-        for queue, at in (await self._store.queues()).items():
-            self._queues[queue] = min(at, self._queues.get(queue, math.inf))
-        if now >= self._forget_at:
-            await self._forget(now)
+        Returns:
+            How many went, and whether none is left that it stopped.
+        """
+        went = 0
+        while went < limit and (queues := _held_queues(hold, survey)):
+            for queue in queues:
+                more, is_all = await self._let_go_queue(hold, queue, limit=limit - went)
+                went += more
+                if not is_all:
+                    return went, False
+            survey = await self._store.survey()  # Workers may have moved some meanwhile.
+        if went < limit and hold.scope in (HoldScope.REGION, HoldScope.KIND):
+            more, is_all = await self._look_for(hold, limit=limit - went)
+            return went + more, is_all
+        return went, went < limit
 
-    async def _forget(self, now: float) -> None:
-        """Delete what is older than `keep_s`, at most 1% late once it is caught up with."""
-        limit = self._policy.batch
-        forgotten = await self._store.forget(before=now - self._policy.keep_s, limit=limit)
-        if forgotten < limit:
-            self._forget_at = now + self._policy.keep_s / 100
-
-    async def _expire(self, now: float) -> None:
-        self._deadline_at = math.inf
-        late = await self._store.late(now=now, limit=self._policy.batch)
-        if late.records:
-            changes = [Change(each, expire(each, now=now)) for each in late.records]
-            saved = await self._store.save(changes)
-            for change, is_saved in zip(changes, saved, strict=True):
-                if is_saved:
-                    self._tell_of_end(change.before, change.after)
-            self._log.info("operations.expired", operations=len(late.records))
-        if late.next_at is not None:
-            self._deadline_at = min(self._deadline_at, late.next_at)
-
-    async def _recover(self, now: float) -> None:
-        """Take over operations whose worker went silent."""
-        if self._queues.get(LEASED, math.inf) > now:
-            return
-        del self._queues[LEASED]
-        due = await self._store.due(LEASED, now=now, limit=self._policy.batch)
-        if due.next_at is not None:
-            self._note_queue(LEASED, due.next_at)
-        lapsed = [each for each in due.records if each.id not in self._engine.flights]
-        if len(lapsed) < len(due.records):  # Ours, with a renewal that failed or is on its way.
-            self._note_queue(LEASED, now + self._policy.lease_s / 2)
-        if not lapsed:
-            return
-        changes = [
-            Change(each, recover(each, now=now, policy=self._policy), due_by=now) for each in lapsed
-        ]
-        saved = await self._store.save(changes)
-        for (before, after, _), is_saved in zip(changes, saved, strict=True):
-            if is_saved:
-                self._log.warning(
-                    "operation.recovered", operation_id=after.id, state=after.state.value
-                )
-                self._note(after)
-                self._tell_of_end(before, after)
-
-    async def _begin(self, now: float) -> None:
-        """Begin what is due, longest due first within a lane."""
-        begun = 0
-        for queue in self._open_queues(now):
-            room = min(self._policy.batch - begun, self._room())
-            if room <= 0:
+    async def _let_go_queue(self, hold: Hold, queue: str, *, limit: int) -> tuple[int, bool]:
+        """Let go what is in one queue; see `_let_go`, but for others that moved some meanwhile."""
+        went = 0
+        while went < limit:
+            size = min(limit - went, self._policy.batch)
+            due = await self._store.due(queue, now=math.inf, limit=size)
+            saved = await self._let_go_all(hold, due.records)
+            went += saved
+            if saved < len(due.records):
+                return went, False
+            if len(due.records) < size:
                 break
-            begun += await self._begin_from(queue, now=now, limit=room)
-        self._is_full = self._room() == 0
+        return went, True
 
-    def _open_queues(self, now: float) -> list[str]:
-        due = [
-            (queue[0], at, queue)
-            for queue, at in self._queues.items()
-            if at <= now and queue != LEASED and self._gatekeeper.opens_at(queue) <= now
-        ]
-        return [queue for _, _, queue in sorted(due)]
+    async def _look_for(self, hold: Hold, *, limit: int) -> tuple[int, bool]:
+        """Let go what a hold of a region or kind stops, though no worker has come across it yet."""
+        went, after = 0, 0
+        wanted = Filter(
+            states=(OperationState.READY, OperationState.WAITING),
+            region=hold.name if hold.scope is HoldScope.REGION else None,
+            kind=hold.name if hold.scope is HoldScope.KIND else None,
+        )
+        while went < limit:
+            page = await self._store.find(wanted, after=after, limit=PAGE_MAX)
+            stopped = [
+                each
+                for each in page.records
+                if hold.number > each.let_go and not (each.queue or LEASED).startswith(_UNHELD)
+            ][: limit - went]
+            saved = await self._let_go_all(hold, stopped)
+            went += saved
+            if saved < len(stopped):
+                return went, False
+            if page.next_after is None:
+                break
+            after = page.next_after
+        return went, went < limit
 
-    async def _begin_from(self, queue: str, *, now: float, limit: int) -> int:
-        """Begin what one queue lets in; returns how many operations moved."""
-        # A queue that let in few last time will again: reading more would be in vain.
-        limit = min(limit, self._reach.pop(queue, limit))
-        self._queues.pop(queue, None)
-        due = await self._store.due(queue, now=now, limit=limit)
-        if due.next_at is not None:
-            self._note_queue(queue, due.next_at)
-        flights = [Flight(record) for record in due.records]
-        try:
-            advances, refusal = self._advance_all(queue, flights, now=now)
-            begun = await self._save(flights, advances)
-        finally:
-            for flight in flights:
-                if flight.task is None:
-                    self._gatekeeper.give_back(flight.leave)
-        if len(due.records) == limit or refusal is not None:
-            self._reach[queue] = max(1, 2 * len(advances))
-        if refusal is not None and read_queue(queue).lane is Lane.FRESH:
-            await self._demote(queue, now=now)
-        return begun
-
-    def _advance_all(
-        self, queue: str, flights: list[Flight], *, now: float
-    ) -> tuple[list[Advance], Refusal | None]:
-        """Find each one's next call, up to the first that is refused: so would be the rest."""
-        advances = list[Advance]()
-        for flight in flights:
-            advance = self._engine.advance(flight.record, flight.leave, now=now, is_entering=True)
-            if advance.record.queue != queue:
-                advances.append(advance)
-            else:
-                assert advance.refusal is not None, "who stays in its queue was refused"
-            if advance.refusal is not None:
-                self._note_queue(queue, flight.record.run_at)
-                return advances, advance.refusal
-        return advances, None
-
-    async def _save(self, flights: list[Flight], advances: list[Advance]) -> int:
-        """Write down what was found and launch the calls; what another worker took is left."""
-        pairs = list(zip(flights, advances, strict=False))  # Refused ones have no advance.
-        if not pairs:
+    async def _let_go_all(self, hold: Hold, records: Sequence[Record]) -> int:
+        if not records:
             return 0
-        changes = [Change(flight.record, advance.record) for flight, advance in pairs]
-        saved = await self._store.save(changes)
-        for (flight, advance), is_saved in zip(pairs, saved, strict=True):
-            if not is_saved:
-                continue
-            record = advance.record._replace(fence=flight.record.fence + 1)
-            if advance.position is None:
-                self._note(record)
-                self._tell_of_end(flight.record, record)
-                continue
-            flight.record, flight.position = record, advance.position
-            flight.lease_until = record.run_at
-            self._engine.launch(flight)
-        return sum(saved)
+        changes = [Change(each, let_go(each, hold=hold.number)) for each in records]
+        return sum(map(bool, await self._store.save(changes)))
 
-    async def _demote(self, queue: str, *, now: float) -> None:
-        """Move what a refused queue has held for too long to be fresh into the backlog."""
-        for _ in range(DEMOTED_BATCHES_MAX):
-            due = await self._store.due(queue, now=now, limit=self._policy.batch)
-            changes = [
-                Change(each, park(each, now=now, policy=self._policy)) for each in due.records
-            ]
-            changes = [change for change in changes if change.after.lane is Lane.BACKLOG]
-            if not changes:
-                return
-            saved = await self._store.save(changes)
-            for change, is_saved in zip(changes, saved, strict=True):
-                if is_saved:
-                    self._note(change.after)
-            self._log.info("operations.demoted", operations=sum(saved), queue=queue)
 
-    def _landed(self, record: Record) -> None:
-        self._note(record)
-        if self._watch is not None:
-            self._watch(record)
-        if self._is_full:
-            self._is_full = False
-            self._wake.set()
-
-    def _tell_of_end(self, before: Record, after: Record) -> None:
-        """Tell whoever watches of an operation that ended while no call of it was under way."""
-        is_end = before.finished_at is None and after.finished_at is not None
-        if is_end and self._watch is not None:
-            self._watch(after)
-
-    def _note(self, record: Record) -> None:
-        """Remember when an operation that nobody holds is due."""
-        if record.queue is not None:
-            self._note_queue(record.queue, record.run_at)
-
-    def _note_queue(self, queue: str, at: float) -> None:
-        if at < self._queues.get(queue, math.inf):
-            self._queues[queue] = at
-            self._wake_by(max(at, self._gatekeeper.opens_at(queue)))
-
-    def _wake_by(self, at: float) -> None:
-        if at < self._call_at and not self._stepping.locked():
-            self._wake.set()
-
-    def _room(self) -> int:
-        return self._policy.in_flight_max - len(self._engine.flights)
-
-    def _next_at(self, now: float) -> float | None:
-        at = min(self._scan_at, self._deadline_at, self._engine.renew_at(now=now))
-        at = min(at, self._queues.get(LEASED, math.inf))
-        if self._room() > 0:
-            for queue, due_at in self._queues.items():
-                if queue != LEASED:
-                    at = min(at, max(due_at, self._gatekeeper.opens_at(queue)))
-        return at if at < math.inf else None
+def _held_queues(hold: Hold, survey: Survey) -> list[str]:
+    """Queues that are held as a whole: by priority, then longest due first."""
+    gates = {queue: read_queue(queue) for queue in survey.queues if not queue.startswith(_UNHELD)}
+    held = [queue for queue, gate in gates.items() if holds_gate((hold,), gate)]
+    return sorted(held, key=lambda queue: (-gates[queue].priority, survey.queues[queue]))

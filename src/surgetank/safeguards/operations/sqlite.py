@@ -4,15 +4,14 @@ One connection, used only through the Blocking port: a worker thread live, inlin
 Several processes may share the file; SQLite lets one write at a time.
 """
 
-import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
-from typing import Any, Self, TypeVar, cast
+from json import dumps
+from typing import Any, Self
 
-from surgetank.core.errors import ConflictError, QueueFullError, SurgetankError
-from surgetank.core.operation import OperationId, OperationState, Step, StepState
+from surgetank.core.operation import OperationId, OperationState
 from surgetank.core.ports import Blocking
 from surgetank.core.value import Lane
 from surgetank.safeguards.operations.commit import (
@@ -20,50 +19,44 @@ from surgetank.safeguards.operations.commit import (
     WRITES_PER_COMMIT,
     GroupCommit,
 )
-from surgetank.safeguards.operations.record import (
-    OPEN_STATES,
-    Change,
-    Due,
-    Progress,
-    Record,
-    Tally,
-)
-from surgetank.safeguards.operations.row import COLUMNS, DEADLINE_AT, OTHERS, RUN_AT, read_row
+from surgetank.safeguards.operations.hold import Hold, HoldScope
+from surgetank.safeguards.operations.record import Change, Due, Record, Saved, Tally
 from surgetank.safeguards.operations.sqlite_error import translated
 from surgetank.safeguards.operations.sqlite_schema import connect
-
-T = TypeVar("T")
-Write = Callable[[sqlite3.Connection], object]
-"""Reads and writes inside a transaction; raises before it has written anything, or not at all."""
+from surgetank.safeguards.operations.sqlite_write import transact
+from surgetank.safeguards.operations.store import EXAMINED_MAX, Decide, Filter, Page, Survey, Taken
+from surgetank.safeguards.operations.text import COLUMNS, DEADLINE_AT, RUN_AT, read_record
+from surgetank.safeguards.operations.write import (
+    Forget,
+    Release,
+    Renew,
+    Save,
+    SetHold,
+    Stop,
+    Submit,
+    Write,
+)
 
 OPEN_OPERATIONS_MAX = 1_000_000
 """About 3 GB of operations of three steps."""
 BUSY_S = 5.0
 """SQLite waits this long for another process that writes."""
 
-_ON_FALLBACK, _GIVEN_UP = 1, 2
-_ALWAYS = 1e18  # Later than any instant.
-
-_RECORD = f"{COLUMNS}, o.detail, b.key, b.kind, b.region, b.steps"
-_READ = f"select {_RECORD} from operation o join body b using (number) where o.id = ?"  # noqa: S608 - constants
-_DUE = f"""select {_RECORD} from operation o join body b using (number)
+_READ = f"select {COLUMNS} from operation o join body b using (number) where o.id = ?"  # noqa: S608 - constants
+_DUE = f"""select {COLUMNS} from operation o join body b using (number)
  where o.queue = ? order by o.run_at, o.number limit ?"""  # noqa: S608 - constants
-_LATE = f"""select {_RECORD} from operation o join body b using (number)
+_LATE = f"""select {COLUMNS} from operation o join body b using (number)
  where o.deadline_at is not null and o.state in ('ready', 'waiting')
  order by o.deadline_at, o.number limit ?"""  # noqa: S608 - constants
-_STEPS = """select position, state, tries, sleeps, flags, checkpoint, detail
- from step where number = ?"""
-_ADD = """insert into operation (id, lane, state, queue, run_at, deadline_at, created_at)
- values (?, ?, ?, ?, ?, ?, ?) on conflict (id) do nothing"""
-_ADD_BODY = "insert into body (number, key, kind, region, steps) values (?, ?, ?, ?, ?)"
-_SAVE = """update operation set lane = ?, state = ?, queue = ?, run_at = ?, worker = ?, owed = ?,
- finished_at = ?, detail = ?, fence = fence + 1
- where number = ? and fence = ? and run_at <= ?"""
-_SAVE_STEP = """insert into step (number, position, state, tries, sleeps, flags, checkpoint, detail)
- values (?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set state = excluded.state,
- tries = excluded.tries, sleeps = excluded.sleeps, flags = excluded.flags,
- checkpoint = excluded.checkpoint, detail = excluded.detail"""
-_RENEW = "update operation set run_at = ? where id = ? and fence = ?"
+_EXAMINED = """select count(*), max(number) from (
+ select number from operation where number > ? order by number limit ?)"""
+_FIND = f"""select {COLUMNS} from operation o join body b using (number)
+ where o.number > :after and o.number <= :last
+ and (:states = '[]' or o.state in (select value from json_each(:states)))
+ and (:lane is null or o.lane = :lane) and (:kind is null or b.kind = :kind)
+ and (:region is null or b.region = :region) and (:subject is null or b.subject = :subject)
+ order by o.number limit :limit"""  # noqa: S608 - constants
+_HOLDS = "select scope, name, since, held_by, reason, number from hold order by number"
 _QUEUES = """with recursive used (queue) as (
  select min(queue) from operation where queue is not null
  union all
@@ -71,9 +64,6 @@ _QUEUES = """with recursive used (queue) as (
  from used where used.queue is not null
 ) select queue, (select min(run_at) from operation where queue = used.queue)
  from used where queue is not null"""
-_FORGET = """delete from operation where number in (
- select number from operation where finished_at < ? and queue is null
- order by finished_at limit ?)"""
 _TALLY = "select lane, state, operations, owed from tally where operations > 0"
 
 
@@ -125,26 +115,40 @@ class SQLiteStore:
 
     async def submit(self, record: Record) -> bool:
         """Store a new operation; see `Store.submit`."""
-        return await self._write(partial(_submit, record=record, open_max=self._open_max))
+        answer: bool = await self.writes.run(Submit(record))
+        return answer
 
     async def read(self, operation_id: OperationId) -> Record | None:
         """Read one operation; see `Store.read`."""
         records = await self._read(_READ, (operation_id,))
         return records[0] if records else None
 
-    async def save(self, changes: Sequence[Change]) -> tuple[bool, ...]:
+    async def save(self, changes: Sequence[Change]) -> tuple[Saved, ...]:
         """Make each change that still holds; see `Store.save`."""
-        return await self._write(partial(_save, changes=changes))
+        answer: tuple[Saved, ...] = await self.writes.run(Save(changes))
+        return answer
+
+    async def take(self, queue: str, *, now: float, limit: int, decide: Decide) -> Taken:
+        """Read what is due and save what is decided; see `Store.take`."""
+        due = await self.due(queue, now=now, limit=limit)
+        changes = decide(due.records)
+        return Taken(due, await self.save(changes) if changes else ())
+
+    async def stop(self, operation_id: OperationId, state: OperationState) -> bool:
+        """Tell one that is under way to stop; see `Store.stop`."""
+        answer: bool = await self.writes.run(Stop(operation_id, state))
+        return answer
 
     async def renew(
         self, leases: Sequence[tuple[OperationId, int]], *, until: float
     ) -> tuple[bool, ...]:
         """Move the end of leases; see `Store.renew`."""
-        return await self._write(partial(_renew, leases=leases, until=until))
+        answer: tuple[bool, ...] = await self.writes.run(Renew(leases, until))
+        return answer
 
-    async def queues(self) -> Mapping[str, float]:
-        """Read when each queue's first operation is due; see `Store.queues`."""
-        return dict(await self._blocking.run(partial(_fetch, self._connection, _QUEUES, ())))
+    async def survey(self) -> Survey:
+        """Read what there is to do and what is held; see `Store.survey`."""
+        return await self._blocking.run(partial(_survey, self._connection))
 
     async def due(self, queue: str, *, now: float, limit: int) -> Due:
         """Read what is due in a queue; see `Store.due`."""
@@ -156,7 +160,28 @@ class SQLiteStore:
 
     async def forget(self, *, before: float, limit: int) -> int:
         """Delete operations that ended long ago; see `Store.forget`."""
-        return await self._write(partial(_forget, before=before, limit=limit))
+        answer: int = await self.writes.run(Forget(before, limit))
+        return answer
+
+    async def find(self, wanted: Filter, *, after: int, limit: int) -> Page:
+        """Read a page of operations; see `Store.find`."""
+        return await self._blocking.run(partial(_find, self._connection, wanted, after, limit))
+
+    async def generation(self, subject: str) -> int | None:
+        """Read a subject's newest generation; see `Store.generation`."""
+        query = "select generation from subject where name = ?"
+        rows = await self._blocking.run(partial(_fetch, self._connection, query, (subject,)))
+        return int(rows[0][0]) if rows else None
+
+    async def hold(self, hold: Hold) -> Hold:
+        """Store a hold; see `Store.hold`."""
+        answer: Hold = await self.writes.run(SetHold(hold))
+        return answer
+
+    async def release(self, number: int) -> bool:
+        """Delete a hold; see `Store.release`."""
+        answer: bool = await self.writes.run(Release(number))
+        return answer
 
     async def tally(self) -> tuple[Tally, ...]:
         """Count operations; see `Store.tally`."""
@@ -165,6 +190,9 @@ class SQLiteStore:
             Tally(Lane(lane), OperationState(state), operations, owed)
             for lane, state, operations, owed in rows
         )
+
+    def listen(self, told: Callable[[], None]) -> None:
+        """SQLite tells nobody; see `Store.listen`."""
 
     async def close(self) -> None:
         """Write what waits and close the file; see `Store.close`."""
@@ -175,10 +203,8 @@ class SQLiteStore:
         await self._blocking.run(self._connection.close)
 
     async def _transact(self, writes: Sequence[Write]) -> Sequence[object]:
-        return await self._blocking.run(partial(_transact, self._connection, writes))
-
-    async def _write(self, write: Callable[[sqlite3.Connection], T]) -> T:
-        return cast("T", await self.writes.run(write))
+        work = partial(transact, self._connection, writes, open_max=self._open_max)
+        return await self._blocking.run(work)
 
     async def _read(self, query: str, arguments: tuple[object, ...]) -> list[Record]:
         return await self._blocking.run(partial(_read_records, self._connection, query, arguments))
@@ -190,19 +216,39 @@ class SQLiteStore:
         return await self._blocking.run(partial(read, self._connection, query, arguments))
 
 
-def write_steps(steps: Sequence[Step]) -> str:
-    """Write steps as JSON; equal steps give equal text."""
-    return json.dumps(steps, ensure_ascii=False, separators=(",", ":"))
-
-
-def read_steps(text: str) -> tuple[Step, ...]:
-    """Read steps from the text that `write_steps` made."""
-    return tuple(Step(*fields) for fields in json.loads(text))
-
-
 def _fetch(connection: sqlite3.Connection, query: str, arguments: tuple[object, ...]) -> list[Any]:
     with translated(may_have_acted=False):
         return connection.execute(query, arguments).fetchall()
+
+
+def _survey(connection: sqlite3.Connection) -> Survey:
+    with translated(may_have_acted=False):
+        queues = dict(connection.execute(_QUEUES).fetchall())
+        holds = connection.execute(_HOLDS).fetchall()
+    return Survey(queues, tuple(Hold(HoldScope(scope), *others) for scope, *others in holds))
+
+
+def _find(connection: sqlite3.Connection, wanted: Filter, after: int, limit: int) -> Page:
+    with translated(may_have_acted=False):
+        (examined, last) = connection.execute(_EXAMINED, (after, EXAMINED_MAX)).fetchone()
+        if not examined:
+            return Page((), None)
+        arguments = {
+            "after": after,
+            "last": last,
+            "states": dumps([state.value for state in wanted.states]),
+            "lane": None if wanted.lane is None else wanted.lane.value,
+            "kind": wanted.kind,
+            "region": wanted.region,
+            "subject": wanted.subject,
+            "limit": limit,
+        }
+        records = [read_record(row) for row in connection.execute(_FIND, arguments)]
+    if len(records) == limit:
+        last = records[-1].number
+    elif examined < EXAMINED_MAX:
+        return Page(tuple(records), None)
+    return Page(tuple(records), last)
 
 
 def _read_records(
@@ -210,7 +256,7 @@ def _read_records(
 ) -> list[Record]:
     with translated(may_have_acted=False):
         rows = connection.execute(query, arguments).fetchall()
-        return [_record(connection, row) for row in rows]
+        return [read_record(row) for row in rows]
 
 
 def _read_due(
@@ -231,144 +277,4 @@ def _read_due(
                 next_at = row[column]
                 break
             due.append(row)
-        return Due(tuple(_record(connection, row) for row in due), next_at)
-
-
-def _record(connection: sqlite3.Connection, row: Any) -> Record:
-    detail, key, kind, region, written = row[OTHERS:]
-    steps = read_steps(written)
-    progress = [Progress()] * len(steps)
-    if row[6]:  # A fence of 0: nothing was written since it was submitted.
-        for position, state, tries, sleeps, flags, *texts in connection.execute(_STEPS, (row[0],)):
-            progress[position] = Progress(
-                StepState(state),
-                tries,
-                sleeps,
-                bool(flags & _ON_FALLBACK),
-                bool(flags & _GIVEN_UP),
-                *texts,
-            )
-    body = (key, kind, region, steps)
-    return read_row(row, body=body, progress=tuple(progress), detail=detail)
-
-
-def _submit(connection: sqlite3.Connection, *, record: Record, open_max: int) -> bool:
-    steps = write_steps(record.steps)
-    is_full = _open_count(connection) >= open_max
-    known = connection.execute(
-        "select b.kind, b.region, b.steps from operation join body b using (number) where id = ?",
-        (record.id,),
-    ).fetchone()
-    if known is not None:
-        if known != (record.kind, record.region, steps):
-            raise ConflictError(f"key {record.key!r} is stored with another body: use another key")
-        return False
-    if is_full:
-        raise QueueFullError(f"{open_max} operations are unfinished already")
-    added = connection.execute(
-        _ADD,
-        (
-            record.id,
-            record.lane.value,
-            record.state.value,
-            record.queue,
-            record.run_at,
-            record.deadline_at,
-            record.created_at,
-        ),
-    )
-    body = (added.lastrowid, record.key, record.kind, record.region, steps)
-    connection.execute(_ADD_BODY, body)
-    return True
-
-
-def _open_count(connection: sqlite3.Connection) -> int:
-    rows = connection.execute("select state, operations from tally").fetchall()
-    return sum(operations for state, operations in rows if state in OPEN_STATES)
-
-
-def _save(connection: sqlite3.Connection, *, changes: Sequence[Change]) -> tuple[bool, ...]:
-    return tuple(_save_one(connection, change) for change in changes)
-
-
-def _save_one(connection: sqlite3.Connection, change: Change) -> bool:
-    before, after, due_by = change
-    written = connection.execute(
-        _SAVE,
-        (
-            after.lane.value,
-            after.state.value,
-            after.queue,
-            after.run_at,
-            after.worker,
-            after.owed,
-            after.finished_at,
-            after.detail,
-            before.number,
-            before.fence,
-            _ALWAYS if due_by is None else due_by,
-        ),
-    )
-    if written.rowcount == 0:
-        return False
-    pairs = zip(before.progress, after.progress, strict=True)
-    for position, (was, now) in enumerate(pairs):
-        if was is not now:
-            connection.execute(_SAVE_STEP, _step_row(before.number, position, now))
-    return True
-
-
-def _step_row(number: int, position: int, progress: Progress) -> tuple[object, ...]:
-    flags = _ON_FALLBACK * progress.is_fallback | _GIVEN_UP * progress.is_given_up
-    return (
-        number,
-        position,
-        progress.state.value,
-        progress.tries,
-        progress.sleeps,
-        flags,
-        progress.checkpoint,
-        progress.detail,
-    )
-
-
-def _renew(
-    connection: sqlite3.Connection, *, leases: Sequence[tuple[OperationId, int]], until: float
-) -> tuple[bool, ...]:
-    return tuple(
-        connection.execute(_RENEW, (until, operation_id, fence)).rowcount == 1
-        for operation_id, fence in leases
-    )
-
-
-def _forget(connection: sqlite3.Connection, *, before: float, limit: int) -> int:
-    return connection.execute(_FORGET, (before, limit)).rowcount
-
-
-def _transact(connection: sqlite3.Connection, writes: Sequence[Write]) -> list[object]:
-    """Run all in one transaction; a refusal of one leaves the others alone."""
-    results: list[object] = []
-    with translated(may_have_acted=False):
-        connection.execute("begin immediate")
-        try:
-            for write in writes:
-                try:
-                    results.append(write(connection))
-                except SurgetankError as refusal:
-                    results.append(refusal)
-        except BaseException:
-            _roll_back(connection)
-            raise
-    # A commit that fails with an I/O error may or may not be on disk.
-    with translated(may_have_acted=True):
-        try:
-            connection.execute("commit")
-        except sqlite3.Error:
-            _roll_back(connection)
-            raise
-    return results
-
-
-def _roll_back(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:  # SQLite has rolled back by itself after some errors.
-        connection.execute("rollback")
+        return Due(tuple([read_record(row) for row in due]), next_at)

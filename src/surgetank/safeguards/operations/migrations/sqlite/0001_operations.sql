@@ -1,9 +1,9 @@
--- Operations. `operation` holds what changes and is small; `body` what never does; `step` has a
--- row for a step from the moment it first moves. Times are seconds since 1970 UTC.
+-- Operations. `operation` holds what changes and is small; `body` what never does, so that a change
+-- does not copy it. Times are seconds since 1970 UTC. Who writes keeps `tally`: no trigger does.
 
 create table operation (
     number integer primary key autoincrement, -- order of submission
-    id text not null unique,                  -- SHA-256 of the idempotency key, 32 hex digits
+    id text not null unique,          -- names the idempotency key: see record.py, identify
     lane text not null check (lane in ('fresh', 'backlog')),
     state text not null,
     queue text,            -- what it waits for: see queue.py; null when nothing is left to do
@@ -11,10 +11,13 @@ create table operation (
     fence integer not null default 0, -- goes up with every write
     worker text not null default '',
     owed integer not null default 0,  -- optional steps still to be done
+    priority integer not null default 0,
+    stop text not null default '',    -- while leased: what others want it to become
+    let_go integer not null default 0, -- holds numbered up to this one do not hold it
     deadline_at real,
     created_at real not null,
     finished_at real,
-    detail text not null default ''
+    progress text not null default '' -- JSON: how far each step has come; empty before the first write
 ) strict;
 
 create index operation_due on operation (queue, run_at) where queue is not null;
@@ -25,25 +28,34 @@ create index operation_finished on operation (finished_at)
 
 create table body (
     number integer primary key references operation (number) on delete cascade,
-    key text not null,
     kind text not null,
     region text not null,
-    steps text not null -- JSON
+    subject text not null,
+    content text not null -- JSON: key, generation, steps
 ) strict;
 
-create table step (
-    number integer not null references operation (number) on delete cascade,
-    position integer not null,
-    state text not null,
-    tries integer not null,  -- calls begun since it was last put off
-    sleeps integer not null, -- times it was blocked
-    flags integer not null,  -- 1: on its fallback, 2: owed and given up
-    checkpoint text not null,
-    detail text not null,
-    primary key (number, position)
+-- The newest generation that is wanted of each subject.
+create table subject (
+    name text primary key,
+    generation integer not null,
+    number integer not null,   -- of the operation that brings it about
+    holder integer,            -- number of an older one, whose call was under way when this came
+    changed_at real not null
 ) strict, without rowid;
 
--- Counts kept by the database, so that reading them costs the same with ten rows or a million.
+create index subject_changed on subject (changed_at);
+
+create table hold (
+    number integer primary key autoincrement,
+    scope text not null,
+    name text not null,
+    since real not null,
+    held_by text not null,
+    reason text not null,
+    unique (scope, name)
+) strict;
+
+-- Counts, so that reading them costs the same with ten rows or a million.
 create table tally (
     lane text not null,
     state text not null,
@@ -51,21 +63,3 @@ create table tally (
     owed integer not null,
     primary key (lane, state)
 ) strict, without rowid;
-
-create trigger operation_added after insert on operation begin
-    insert into tally values (new.lane, new.state, 1, new.owed)
-    on conflict do update set operations = operations + 1, owed = owed + excluded.owed;
-end;
-
-create trigger operation_moved after update of lane, state, owed on operation
-when old.state <> new.state or old.lane <> new.lane or old.owed <> new.owed begin
-    update tally set operations = operations - 1, owed = owed - old.owed
-    where lane = old.lane and state = old.state;
-    insert into tally values (new.lane, new.state, 1, new.owed)
-    on conflict do update set operations = operations + 1, owed = owed + excluded.owed;
-end;
-
-create trigger operation_forgotten after delete on operation begin
-    update tally set operations = operations - 1, owed = owed - old.owed
-    where lane = old.lane and state = old.state;
-end;

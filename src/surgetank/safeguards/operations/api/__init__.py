@@ -1,0 +1,1 @@
+"""Operations over HTTP: what may be asked (`body`), what is answered (`document`), and the routes."""
