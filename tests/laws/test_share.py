@@ -9,7 +9,17 @@ from surgetank.control import evidence as evidences
 from surgetank.control.breaker import BreakerPolicy, Phase
 from surgetank.control.evidence import Evidence, EvidencePolicy
 from surgetank.control.governor import IN_FLIGHT, RELEASE_HELD, GovernorPolicy
-from surgetank.control.lease import WORKERS_MAX, Lease, Member, Offset, Report, Shared, SharePolicy
+from surgetank.control.lease import (
+    RETRIES_MAX,
+    WORKERS_MAX,
+    Lease,
+    Member,
+    Offset,
+    Report,
+    Shared,
+    SharePolicy,
+    shifted,
+)
 from surgetank.control.peer.steps import Steps
 from surgetank.control.share import begin, exchange
 from surgetank.core.errors import InvalidInputError, QueueFullError
@@ -211,3 +221,47 @@ def test_settings_out_of_range_are_refused() -> None:
 def test_without_a_bound_fresh_is_free() -> None:
     _, lease = come(begun(), report(fresh_needs=5), 0.0)
     assert lease.fresh_max == math.inf
+
+
+def test_without_a_budget_retries_are_free() -> None:
+    policy = GovernorPolicy(budget=None)
+    _, lease = come(begun(policy), report(retries_wanted=8), 0.0)
+    assert lease.retries == RETRIES_MAX
+
+
+def test_a_report_before_its_turn_does_not_move_the_turn() -> None:
+    shared, _ = come(begun(), report("a", wants=1_000), 0.0)
+    for worker in "bcd":
+        shared, queued = come(shared, report(worker, wants=1_000), 0.0)
+    shared, early = come(shared, report("d", wants=1_000), 0.01)
+    assert (early.permits, early.back_at) == (0, queued.back_at)
+
+
+def bounded_fresh(limit: float) -> Shared:
+    shared = begun()
+    release = shared.governor.release._replace(fresh_in_flight_max=limit)  # type: ignore[attr-defined]
+    return shared._replace(governor=shared.governor._replace(release=release))
+
+
+def test_who_needs_little_of_bounded_fresh_leaves_the_rest() -> None:
+    shared, _ = come(bounded_fresh(10.0), report("a", fresh_needs=1), 0.0)
+    _, lease = come(shared, report("b", fresh_needs=50), 0.0)
+    assert lease.fresh_max == 9
+
+
+def test_scarce_fresh_is_had_in_turn() -> None:
+    shared, first = come(bounded_fresh(1.0), report("a", fresh_needs=1), 0.0)
+    shared, second = come(shared, report("b", fresh_needs=1), 0.1)
+    shared, yielded = come(shared, report("a", fresh_needs=1), 0.2)
+    _, taken = come(shared, report("b", fresh_needs=1), 0.3)
+    held = [lease.fresh_max for lease in (first, second, yielded, taken)]
+    assert held == [1, 0, 0, 1]
+
+
+def test_a_lease_is_the_same_on_another_clock() -> None:
+    _, lease = come(begun(), report(wants=1_000), 0.0)
+    moved = shifted(lease, by_s=50.0)
+    assert instants(moved) == pytest.approx([at + 50.0 for at in instants(lease)])
+    assert (moved.back_at, moved.until) == (lease.back_at + 50.0, lease.until + 50.0)
+    assert moved.governor.breaker.retry_at == lease.governor.breaker.retry_at + 50.0
+    assert moved.governor.budget.counted_at == lease.governor.budget.counted_at + 50.0

@@ -1,7 +1,9 @@
 import asyncio
+import subprocess
+import sys
 import time
 
-from surgetank.runtime.live.clock import SystemClock
+from surgetank.runtime.live.clock import SystemClock, host_now
 
 
 def test_it_says_the_wall_time_at_its_start() -> None:
@@ -21,3 +23,10 @@ def test_it_never_runs_backwards_nor_wakes_early() -> None:
             last = clock.now()
 
     asyncio.run(main())
+
+
+def test_processes_of_a_host_read_one_clock() -> None:
+    code = "import surgetank.runtime.live.clock as clock; print(clock.host_now())"
+    before = host_now()
+    other = float(subprocess.check_output([sys.executable, "-c", code], timeout=60))  # noqa: S603 - our own code
+    assert before <= other <= host_now()

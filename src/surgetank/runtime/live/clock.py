@@ -1,4 +1,4 @@
-"""The system's clock, anchored so that it never runs backwards."""
+"""The system's clock, anchored so that it never runs backwards, and the clock of the host."""
 
 import asyncio
 import time
@@ -23,3 +23,11 @@ class SystemClock:
         await asyncio.sleep(at - self.now())  # noqa: TID251 - the adapter itself
         while (left_s := at - self.now()) > 0:  # noqa: ASYNC110 - a timer may be a tick early
             await asyncio.sleep(left_s)  # noqa: TID251 - the adapter itself
+
+
+def host_now() -> float:
+    """Seconds on a clock that all processes of this host read alike; set back by a restart of it.
+
+    Nobody sets it, so that what processes agree on by it does not move with the wall clock.
+    """
+    return time.clock_gettime(time.CLOCK_MONOTONIC)

@@ -9,9 +9,10 @@ from typing import NamedTuple, Protocol
 
 from surgetank.control import share as shares
 from surgetank.control.governor import GovernorPolicy
-from surgetank.control.lease import Lease, Report, Shared, SharePolicy
+from surgetank.control.lease import Lease, Report, SharePolicy
 from surgetank.core.ports import Clock
 from surgetank.core.value import Dependency
+from surgetank.safeguards.operations import ledger_text
 
 
 class Answer(NamedTuple):
@@ -34,7 +35,8 @@ class Ledger(Protocol):
         Args:
             dependency: Whose governor.
             report: Counted once each time that it is brought.
-            policy: The governor's, to begin with and to go on by; workers should agree on it.
+            policy: The governor's, to begin with and to go on by: of each exchange, the one that
+                its worker brings. A law of another kind than the last begins anew.
 
         Raises:
             QueueFullError: too many workers share the dependency; nothing was counted.
@@ -49,8 +51,8 @@ class Ledger(Protocol):
         ...
 
 
-Exchange = Callable[[Shared | None, float], tuple[Shared, Lease]]
-"""What an adapter does with a state, or none, at an instant: the state to keep, and the lease."""
+Exchange = Callable[[str | None, float], tuple[str, Answer]]
+"""What an adapter does with the text of a state, or none, at an instant: the text to keep."""
 
 
 def exchanging(
@@ -58,29 +60,33 @@ def exchanging(
 ) -> Exchange:
     """Make the pure part of an exchange, the same for every adapter."""
 
-    def exchange(kept: Shared | None, now: float) -> tuple[Shared, Lease]:
-        shared = shares.begin(policy, dependency=dependency, now=now) if kept is None else kept
-        return shares.exchange(shared, report, share, now=now)
+    def exchange(kept: str | None, now: float) -> tuple[str, Answer]:
+        if kept is None:
+            shared = shares.begin(policy, dependency=dependency, now=now)
+        else:
+            shared = ledger_text.read(kept, policy, dependency=dependency)
+        shared, lease = shares.exchange(shared, report, share, now=now)
+        return ledger_text.write(shared), Answer(lease, shared.at)
 
     return exchange
 
 
 class MemoryLedger:
-    """A ledger of one process: it ends with it."""
+    """A ledger of one process: it ends with it. It keeps what the others keep, text."""
 
     def __init__(self, *, clock: Clock, share: SharePolicy = SharePolicy()) -> None:  # noqa: B008 - a value
         self._clock = clock
         self._share = share
-        self._states: dict[Dependency, Shared] = {}
+        self._texts: dict[Dependency, str] = {}
 
     async def exchange(
         self, dependency: Dependency, report: Report, policy: GovernorPolicy
     ) -> Answer:
         """See `Ledger.exchange`."""
         work = exchanging(dependency, report, policy, self._share)
-        now = self._clock.now()
-        self._states[dependency], lease = work(self._states.get(dependency), now)
-        return Answer(lease, self._states[dependency].at)
+        kept = self._texts.get(dependency)
+        self._texts[dependency], answer = work(kept, self._clock.now())
+        return answer
 
     async def close(self) -> None:
         """See `Ledger.close`."""

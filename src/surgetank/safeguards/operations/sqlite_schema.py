@@ -68,13 +68,18 @@ def check_version(version: tuple[int, int, int]) -> None:
         )
 
 
-def migrate(connection: sqlite3.Connection, path: str) -> None:
+def migrate(connection: sqlite3.Connection, path: str, *, schema: str = "sqlite") -> None:
     """Apply what is missing, in one transaction.
+
+    Args:
+        connection: Of the file.
+        path: Its name, for people.
+        schema: The folder of `migrations`.
 
     Raises:
         IntegrityError: the file holds something else, or a schema newer than ours.
     """
-    wanted = migrations("sqlite")
+    wanted = migrations(schema)
     if _version(connection) == len(wanted):
         return
     connection.execute("begin immediate")

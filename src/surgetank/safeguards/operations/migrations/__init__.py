@@ -1,4 +1,4 @@
-"""Schema of the stores, as numbered files of SQL, one folder per database."""
+"""Schema of the stores, as numbered files of SQL, one folder for each."""
 
 from importlib import resources
 
@@ -7,7 +7,8 @@ def migrations(database: str) -> tuple[str, ...]:
     """Read the SQL of every version of a schema, the first one first.
 
     Args:
-        database: Its folder: `sqlite` or `postgres`.
+        database: Its folder: `sqlite` or `postgres` for operations, `ledger` for shared governors in
+            SQLite.
     """
     folder = resources.files(__name__) / database
     files = sorted(
