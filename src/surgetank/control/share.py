@@ -280,12 +280,11 @@ def _fresh_held(limit: float, visit: _Visit) -> int:
     if not math.isfinite(limit) or mine == 0:
         return 0
     needing = [m for m in visit.others if m.fresh_needs > 0]
-    left, part = math.floor(limit), 0
-    for place, needs in enumerate(sorted((mine, *(m.fresh_needs for m in needing)))):
-        part = min(needs, left // (1 + len(needing) - place))
-        if needs >= mine:
-            break
-        left -= part
+    left, sharers = math.floor(limit), 1 + len(needing)
+    for needs in sorted(m.fresh_needs for m in needing if m.fresh_needs < mine):
+        left -= min(needs, left // sharers)
+        sharers -= 1
+    part = min(mine, left // sharers)
     is_scarce = limit < 1 + len(needing)
     if is_scarce and visit.before.fresh_held > 0 and any(m.fresh_held == 0 for m in needing):
         return 0

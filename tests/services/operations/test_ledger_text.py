@@ -32,8 +32,9 @@ def grown() -> Shared:
 def test_what_was_written_is_read() -> None:
     shared = grown()
     after = read(write(shared), POLICY, dependency=IDENTITY)
-    slots = {"fresh": after.governor.fresh, "backlog": after.governor.backlog}
-    assert after == shared._replace(governor=shared.governor._replace(**slots))
+    fresh, backlog = after.governor.fresh, after.governor.backlog
+    without_slots = shared.governor._replace(fresh=fresh, backlog=backlog)
+    assert after == shared._replace(governor=without_slots)
 
 
 def test_a_restart_in_a_ramp_goes_on_at_its_rate() -> None:
