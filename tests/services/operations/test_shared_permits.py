@@ -3,7 +3,8 @@
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,8 +13,9 @@ import pytest
 
 from surgetank.cloud.station import Served, Station, StationPolicy
 from surgetank.control.breaker import BreakerPolicy
+from surgetank.control.evidence import EvidencePolicy
 from surgetank.control.governor import GovernorPolicy
-from surgetank.control.lease import Report, SharePolicy
+from surgetank.control.lease import Report
 from surgetank.control.peer.steps import Steps
 from surgetank.control.release import ReleasePolicy
 from surgetank.core.errors import DependencyError
@@ -46,7 +48,9 @@ COLLAPSING = StationPolicy(
 def paced(rate_per_s: float) -> GovernorPolicy:
     """A pace that stays."""
     law = Steps(step_share=1.0, step_s=1e9, rate_per_s_unlearnt=rate_per_s)
-    return GovernorPolicy(law=law, breaker=BreakerPolicy(failure_limit=8, open_s=10.0))
+    never = EvidencePolicy(samples_min=10**9, interval_s_max=1e9)
+    breaker = BreakerPolicy(failure_limit=8, probe_limit=1, open_s=10.0)
+    return GovernorPolicy(law=law, breaker=breaker, evidence=never)
 
 
 @dataclass
@@ -140,6 +144,20 @@ class World:
         if outcome == OK:
             self.done_at.append(self.clock.now())
 
+    async def offer_fresh(self, permits: Permits, *, per_s: float) -> None:
+        """Make fresh calls, evenly, as long as they are let through."""
+        assert self.serve is not None
+        calls = set[asyncio.Task[None]]()
+        while True:
+            await self.pass_s(1 / per_s)
+            answer = permits.ask((VM,), lane=Lane.FRESH)
+            if not isinstance(answer, Refusal):
+                calls.add(self.loop.create_task(self._fresh(permits, answer[0])))
+
+    async def _fresh(self, permits: Permits, permit: Permit) -> None:
+        assert self.serve is not None
+        permits.report(permit, await self.serve(Lane.FRESH))
+
     async def _serve(self) -> Outcome:
         await self.pass_s(0.05)
         return OK
@@ -167,56 +185,179 @@ def play(main: Callable[[World], Coroutine[Any, Any, None]]) -> None:
     run(whole)
 
 
-def drained_s(names: str, *, calls: int, fresh_per_s: float = 20.0) -> tuple[float, int]:
+def drained_s(names: str, *, calls: int) -> tuple[float, int]:
     """Seconds until a backlog before a station is done, and the crashes; no names: one governor."""
     found = list[tuple[float, int]]()
 
     async def main(world: World) -> None:
-        station = Station(COLLAPSING, world.clock, Random(7))
         began_at = world.clock.now()
-
-        async def serve(lane: Lane) -> Outcome:
-            try:
-                async with asyncio.timeout(TIMEOUT_S):
-                    served = isinstance(await station.serve(lane=lane), Served)
-                    return OK if served else FAULT
-            except TimeoutError:
-                return Outcome(OutcomeKind.TIMEOUT)
-
-        world.serve = serve
+        station = Station(COLLAPSING, world.clock, Random(7))
+        world.serve = partial(serve, station)
         world.calls.extend(range(calls))
         one = GovernedPermits(default=GovernorPolicy(), clock=world.clock, chance=Random(1))
         asked: dict[str, Permits] = {name: world.worker(name, LEARNING) for name in names}
         for name, permits in (asked or {"one": one}).items():
             world.drain(name, permits)
-        fresh = world.loop.create_task(offer_fresh(world, tuple(asked.values()) or (one,)))
+            fresh = world.offer_fresh(permits, per_s=20.0 / max(1, len(names)))
+            world.tasks[name].append(world.loop.create_task(fresh))
         while len(world.done_at) < calls:
             await world.pass_s(0.5)
         found.append((world.clock.now() - began_at, station.counts.crashes))
-        fresh.cancel()
-
-    async def offer_fresh(world: World, asked: tuple[Permits, ...]) -> None:
-        async def one_call(permits: Permits, permit: Permit) -> None:
-            assert world.serve is not None
-            permits.report(permit, await world.serve(Lane.FRESH))
-
-        number, calls_out = 0, set[asyncio.Task[None]]()
-        while True:
-            await world.pass_s(1 / fresh_per_s)
-            number += 1
-            permits = asked[number % len(asked)]
-            answer = permits.ask((VM,), lane=Lane.FRESH)
-            if not isinstance(answer, Refusal):
-                calls_out.add(world.loop.create_task(one_call(permits, answer[0])))
 
     play(main)
     return found[0]
+
+
+async def serve(station: Station, lane: Lane) -> Outcome:
+    """Call a station, and give up after a while."""
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            served = await station.serve(lane=lane)
+    except TimeoutError:
+        return Outcome(OutcomeKind.TIMEOUT)
+    return OK if isinstance(served, Served) else FAULT
 
 
 @pytest.mark.parametrize("names", ["a", "abcd", "abcdefgh"])
 def test_workers_drain_as_fast_as_one_governor_and_tip_nothing(names: str) -> None:
     one_s, one_crashes = drained_s("", calls=12_000)
     shared_s, crashes = drained_s(names, calls=12_000)
-    print(names, one_s, one_crashes, shared_s, crashes)
     assert crashes <= one_crashes
     assert shared_s < 1.1 * one_s
+
+
+def test_a_paced_backlog_goes_at_the_pace_of_one_however_many_workers() -> None:
+    async def main(world: World) -> None:
+        world.calls.extend(range(10_000))
+        for name in "abcd":
+            world.drain(name, world.worker(name, paced(200.0)))
+        await world.pass_s(10.0)
+        assert world.rate_per_s(since=2.0, until=10.0) == pytest.approx(200.0, rel=0.02)
+        shares = Counter(int(at * 10) for at, _ in world.made if 2.0 <= at < 10.0)
+        assert max(shares.values()) <= 23
+
+    play(main)
+
+
+def test_while_the_ledger_is_away_workers_go_on_at_a_share_that_fades_and_come_back() -> None:
+    async def main(world: World) -> None:
+        world.calls.extend(range(20_000))
+        for name in "abcd":
+            world.drain(name, world.worker(name, paced(100.0)))
+        await world.pass_s(10.0)
+        world.ledger.away_until = 70.0
+        await world.pass_s(65.0)
+        assert world.rate_per_s(since=13.0, until=18.0) == pytest.approx(90.0, abs=10.0)
+        assert world.rate_per_s(since=65.0, until=70.0) == pytest.approx(27.0, abs=5.0)
+        assert world.rate_per_s(since=73.0, until=75.0) == pytest.approx(100.0, rel=0.05)
+
+    play(main)
+
+
+def test_a_drain_ends_though_the_ledger_is_away_for_a_minute() -> None:
+    async def main(world: World) -> None:
+        world.calls.extend(range(3_000))
+        for name in "ab":
+            world.drain(name, world.worker(name, paced(50.0)))
+        world.loop.call_later(10.0, lambda: setattr(world.ledger, "away_until", 70.0))
+        await world.pass_s(100.0)
+        assert len(world.done_at) == 3_000
+
+    play(main)
+
+
+def test_a_dead_worker_s_share_goes_to_the_others() -> None:
+    async def main(world: World) -> None:
+        world.calls.extend(range(20_000))
+        for name in "abcd":
+            world.drain(name, world.worker(name, paced(100.0)))
+        await world.pass_s(5.0)
+        await world.kill("b")
+        await world.pass_s(10.0)
+        assert world.rate_per_s(since=8.0, until=15.0) == pytest.approx(100.0, rel=0.02)
+
+    play(main)
+
+
+def test_a_worker_that_closes_leaves_its_share_at_once() -> None:
+    async def main(world: World) -> None:
+        world.calls.extend(range(20_000))
+        for name in "ab":
+            world.drain(name, world.worker(name, paced(100.0)))
+        await world.pass_s(5.0)
+        for task in world.tasks.pop("b"):
+            task.cancel()
+        await world.workers["b"].close()
+        await world.workers["b"].close()
+        assert world.ledger.reports[-1].is_leaving
+        await world.pass_s(2.0)
+        assert world.rate_per_s(since=5.2, until=7.0) == pytest.approx(100.0, rel=0.02)
+
+    play(main)
+
+
+def test_a_restart_in_a_ramp_goes_on_at_the_last_rate(tmp_path: Path) -> None:
+    async def main(world: World) -> None:
+        async def opened() -> SQLiteLedger:
+            path = str(tmp_path / "governors.db")
+            return await SQLiteLedger.open(path, InlineBlocking(), now=world.clock.now)
+
+        world.calls.extend(range(1_000_000))
+        world.ledger.inner = await opened()
+        world.drain("before", world.worker("before", LEARNING))
+        await world.pass_s(20.0)
+        was = world.rate_per_s(since=19.0, until=20.0)
+        assert was > 100.0, "far up the ramp"
+        await world.kill("before")
+        await world.ledger.close()
+        await world.pass_s(3.0)
+        world.ledger.inner = await opened()
+        world.drain("after", world.worker("after", LEARNING))
+        await world.pass_s(1.5)
+        assert world.rate_per_s(since=23.5, until=24.5) >= 0.8 * was
+
+    play(main)
+
+
+def test_a_report_whose_answer_was_lost_is_not_brought_again() -> None:
+    async def main(world: World) -> None:
+        world.calls.extend(range(400))
+        permits = world.worker("a", paced(100.0))
+        world.drain("a", permits)
+        await world.pass_s(1.0)
+        world.ledger.answers_lost = 1
+        await world.pass_s(9.0)
+        assert len(world.done_at) == 400
+        assert sum(report.evidence.ok for report in world.ledger.reports) == 400
+
+    play(main)
+
+
+def test_a_ledger_that_does_not_answer_holds_up_no_fresh_call() -> None:
+    async def main(world: World) -> None:
+        async def hang(*_: object) -> Answer:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        world.ledger.exchange = hang  # type: ignore[method-assign]
+        permits = world.worker("a", paced(100.0))
+        for _ in range(100):
+            answer = permits.ask((VM,), lane=Lane.FRESH)
+            assert not isinstance(answer, Refusal)
+            permits.report(answer[0], OK)
+            await world.pass_s(0.1)
+
+    play(main)
+
+
+def test_twice_what_the_station_bears_tips_it() -> None:
+    async def main(world: World) -> None:
+        station = Station(COLLAPSING, world.clock, Random(7))
+        world.serve = partial(serve, station)
+        world.calls.extend(range(30_000))
+        policy = replace(paced(400.0), breaker=None)
+        world.drain("a", GovernedPermits(default=policy, clock=world.clock, chance=Random(1)))
+        await world.pass_s(60.0)
+        assert station.counts.crashes > 0
+
+    play(main)

@@ -87,6 +87,8 @@ class Leaseholder:
         """The last, on the worker's clock."""
         self.due_at = math.inf
         """When to go to the ledger; infinite while nobody asks and nothing is out."""
+        self.is_at_ledger = False
+        """Whether a report is on its way: its lease may be here any moment."""
         self.alone: Governor | None = None
         """Without a ledger: a governor of its own."""
         self._worker = worker
@@ -201,7 +203,7 @@ class Leaseholder:
             retries_unused=max(0, self._retries),
             probes_unused=int(self._probe is not None),
         )
-        self._retries, self._probe = 0, None
+        self._retries, self._probe, self.is_at_ledger = 0, None, True
         self._claims, self._wants = fresh + backlog + pending, report.wants
         self._begin(now=now)
         return report
@@ -214,7 +216,7 @@ class Leaseholder:
         if self.alone is not None:
             self._alone_epoch = self.alone.breaker.epoch + 1
             self.alone = None
-        self.lease = lease
+        self.lease, self.is_at_ledger = lease, False
         self._probe, self._retries = lease.probe, lease.retries
         self._claims += lease.permits
         if lease.permits > 0:
@@ -222,6 +224,10 @@ class Leaseholder:
         is_idle = not (report.wants or report.fresh_needs or report.fresh_out or report.backlog_out)
         is_wanted = now < max(self._wanted_until.values())
         self.due_at = lease.back_at if is_wanted or not is_idle else math.inf
+
+    def go_without(self, *, until: float) -> None:
+        """No lease came: try again then. What was collected stays unsaid."""
+        self.due_at, self.is_at_ledger = until, False
 
     def state(self, *, now: float) -> Governor:
         """The governor, for who looks at it: the ledger's last, or one's own."""
@@ -274,7 +280,7 @@ class Leaseholder:
         if state.breaker.phase != CLOSED:
             if self._probe is lane:
                 return None
-            return self._no(BREAKER_OPEN, max(state.breaker.retry_at, self.due_at), now=now)
+            return self._no(BREAKER_OPEN, state.breaker.retry_at, now=now)
         if lane is Lane.BACKLOG:
             return self._backlog_refusal(now=now)
         if self._count(lane, now=now) < lease.fresh_max:
@@ -292,21 +298,20 @@ class Leaseholder:
             return Refusal(self.dependency, RELEASE_HELD, self._stretches[0].next_at)
         if self._wants == 0:
             self.due_at = min(self.due_at, now)
-        hold_until_at = self.lease.governor.hold_until_at
-        return self._no(self.lease.reason, max(self.due_at, hold_until_at), now=now)
+        return self._no(self.lease.reason, self.lease.governor.hold_until_at, now=now)
 
     def _retry_refusal(self, *, now: float) -> Refusal | None:
         self._retries_asked += 1
         if self._retries > 0:
             return None
-        at = self.due_at
-        if self.policy.budget is not None:
-            at = max(at, budgets.retry_at(self.lease.governor.budget, self.policy.budget, now=now))
+        policy, budget = self.policy.budget, self.lease.governor.budget
+        at = now if policy is None else budgets.retry_at(budget, policy, now=now)
         return self._no(BUDGET_SPENT, at, now=now)
 
     def _no(self, reason: str, at: float, *, now: float) -> Refusal:
-        """Refuse until a lease is expected."""
-        retry_at = min(max(at, now + ASK_AGAIN_S), now + self.policy.hold_s_max)
+        """Refuse until `at`, and until a lease is expected."""
+        at = max(at, now + ASK_AGAIN_S, now if self.is_at_ledger else self.due_at)
+        retry_at = min(at, now + self.policy.hold_s_max)
         return Refusal(self.dependency, reason, retry_at)
 
     def _drop_late(self, *, now: float) -> None:

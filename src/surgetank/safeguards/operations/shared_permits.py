@@ -191,12 +191,13 @@ class SharedPermits:
         """Bring a report and take a lease; what is lost on the way is not brought again."""
         sent_at = self._clock.now()
         report = holder.collect(now=sent_at)._replace(is_leaving=is_leaving)
-        # Should it fail; not all workers at the same instant.
-        holder.due_at = sent_at + self._share.report_s * (0.5 + self._chance.random())
         try:
             async with asyncio.timeout(EXCHANGE_S_MAX):
                 answer = await self._ledger.exchange(holder.dependency, report, holder.policy)
         except (DependencyError, IntegrityError, QueueFullError, TimeoutError) as error:
+            # Not all workers at the same instant.
+            wait_s = self._share.report_s * (0.5 + self._chance.random())
+            holder.go_without(until=self._clock.now() + wait_s)
             self._tell_away(holder, error)
             return
         now = self._clock.now()
