@@ -1,6 +1,7 @@
 """Workers that share governors: together they drain as one would, whatever becomes of the ledger."""
 
 import asyncio
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
@@ -12,13 +13,13 @@ from typing import Any
 import pytest
 
 from surgetank.cloud.station import Served, Station, StationPolicy
-from surgetank.control.breaker import BreakerPolicy
+from surgetank.control.breaker import BreakerPolicy, Phase
 from surgetank.control.evidence import EvidencePolicy
-from surgetank.control.governor import GovernorPolicy
+from surgetank.control.governor import WEIGHT_MAX, GovernorPolicy
 from surgetank.control.lease import Report
 from surgetank.control.peer.steps import Steps
 from surgetank.control.release import ReleasePolicy
-from surgetank.core.errors import DependencyError
+from surgetank.core.errors import DependencyError, InvalidInputError, QueueFullError
 from surgetank.core.ports import Permits
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
 from surgetank.runtime.simulation.blocking import InlineBlocking
@@ -27,7 +28,7 @@ from surgetank.runtime.simulation.loop import VirtualLoop, run
 from surgetank.safeguards.operations.ledger import Answer, Ledger, MemoryLedger
 from surgetank.safeguards.operations.ledger_sqlite import SQLiteLedger
 from surgetank.safeguards.operations.permits import GovernedPermits
-from surgetank.safeguards.operations.shared_permits import SharedPermits
+from surgetank.safeguards.operations.shared_permits import WORKER_CHARACTERS_MAX, SharedPermits
 
 VM = Dependency("vm@eastus")
 OK, FAULT = Outcome(OutcomeKind.OK), Outcome(OutcomeKind.TRANSIENT)
@@ -60,6 +61,7 @@ class FlakyLedger:
     inner: Ledger
     clock: VirtualClock
     away_until: float = 0.0
+    is_silent: bool = False
     answers_lost: int = 0
     reports: list[Report] = field(default_factory=list[Report])
 
@@ -68,6 +70,8 @@ class FlakyLedger:
     ) -> Answer:
         if self.clock.now() < self.away_until:
             raise DependencyError("connection refused", may_have_acted=False)
+        if self.is_silent:
+            await asyncio.Event().wait()
         self.reports.append(report)
         answer = await self.inner.exchange(dependency, report, policy)
         if self.answers_lost:
@@ -112,8 +116,7 @@ class World:
 
     async def kill(self, name: str) -> None:
         """Stop all that a worker does, as a power cut would; its calls are done again."""
-        permits = self.workers.pop(name)
-        assert permits._task is not None
+        permits: Any = self.workers.pop(name)
         for task in (permits._task, *self.tasks.pop(name)):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -134,15 +137,16 @@ class World:
     async def call(self, permits: Permits, permit: Permit, number: int) -> None:
         """Make a call; one that fails, or is cut off, is to be done again."""
         self.made.append((self.clock.now(), permit.lane))
-        outcome = None
         try:
             outcome = await self.serve(permit.lane) if self.serve else await self._serve()
-        finally:
-            if outcome != OK:
-                self.calls.append(number)
+        except asyncio.CancelledError:
+            self.calls.append(number)
+            raise
         permits.report(permit, outcome)
         if outcome == OK:
             self.done_at.append(self.clock.now())
+        else:
+            self.calls.append(number)
 
     async def offer_fresh(self, permits: Permits, *, per_s: float) -> None:
         """Make fresh calls, evenly, as long as they are let through."""
@@ -335,11 +339,7 @@ def test_a_report_whose_answer_was_lost_is_not_brought_again() -> None:
 
 def test_a_ledger_that_does_not_answer_holds_up_no_fresh_call() -> None:
     async def main(world: World) -> None:
-        async def hang(*_: object) -> Answer:
-            await asyncio.Event().wait()
-            raise AssertionError
-
-        world.ledger.exchange = hang  # type: ignore[method-assign]
+        world.ledger.is_silent = True
         permits = world.worker("a", paced(100.0))
         for _ in range(100):
             answer = permits.ask((VM,), lane=Lane.FRESH)
@@ -359,5 +359,69 @@ def test_twice_what_the_station_bears_tips_it() -> None:
         world.drain("a", GovernedPermits(default=policy, clock=world.clock, chance=Random(1)))
         await world.pass_s(60.0)
         assert station.counts.crashes > 0
+
+    play(main)
+
+
+def test_a_refusal_of_one_takes_nothing_of_the_others() -> None:
+    async def main(world: World) -> None:
+        permits = world.worker("a", paced(100.0))
+        permits.ask((VM,), lane=Lane.BACKLOG)
+        await world.pass_s(0.01)
+        disk = Dependency("disk@eastus")
+        for _ in range(10):
+            assert isinstance(permits.ask((VM, disk), lane=Lane.BACKLOG), Refusal)
+        answer = permits.ask((VM,), lane=Lane.BACKLOG)
+        assert not isinstance(answer, Refusal)
+        permits.give_back(answer[0])
+
+    play(main)
+
+
+def test_all_workers_see_the_same_view_and_the_same_shut_door() -> None:
+    async def main(world: World) -> None:
+        first, second = (world.worker(name, paced(100.0)) for name in "ab")
+        for permits in (first, second):
+            permits.ask((VM,), lane=Lane.FRESH)
+        await world.pass_s(0.1)
+        for _ in range(8):
+            for permits in (first, second):
+                answer = permits.ask((VM,), lane=Lane.FRESH)
+                if not isinstance(answer, Refusal):
+                    permits.report(answer[0], FAULT)
+            await world.pass_s(1.0)
+        assert [each.views()[VM].phase for each in (first, second)] == [Phase.OPEN] * 2
+
+    play(main)
+
+
+def test_a_name_and_a_call_too_many_are_refused() -> None:
+    async def main(world: World) -> None:
+        for name in ("", "x" * (WORKER_CHARACTERS_MAX + 1)):
+            with pytest.raises(InvalidInputError, match="worker"):
+                world.worker(name, paced(1.0))
+        permits = SharedPermits(
+            world.ledger, worker="a", default=paced(1.0), clock=world.clock, chance=Random(1),
+            dependencies_max=1,
+        )  # fmt: skip
+        with pytest.raises(InvalidInputError, match="100 calls at once"):
+            permits.ask((VM,) * (WEIGHT_MAX + 1), lane=Lane.BACKLOG)
+        permits.ask((VM,) * WEIGHT_MAX, lane=Lane.BACKLOG)
+        with pytest.raises(QueueFullError):
+            permits.ask((Dependency("disk@eastus"),), lane=Lane.FRESH)
+        await permits.close()
+
+    play(main)
+
+
+def test_a_worker_that_closes_while_the_ledger_is_away_does_not_wait_for_it() -> None:
+    async def main(world: World) -> None:
+        permits = world.worker("a", paced(100.0))
+        permits.ask((VM,), lane=Lane.FRESH)
+        world.ledger.away_until = math.inf
+        await world.pass_s(5.0)
+        began_at = world.clock.now()
+        await permits.close()
+        assert world.clock.now() == began_at
 
     play(main)
