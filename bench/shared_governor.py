@@ -1,0 +1,167 @@
+"""What workers of one host that share a governor by leases call, before and after a cut of the rate.
+
+Run: python bench/shared_governor.py [--workers 1 4 8] [--seconds 8] [--json]
+
+Each worker is a process with a `SharedPermits` over one SQLite file, and asks as long as it is let
+through; a call takes 20 ms and nothing is called. The rate is 2,000 a second and is cut to 500 in
+the file, as if the law had decided so. Figures are as the workers' calls fell on the host's clock:
+the first two seconds of a run are left out. Excess are the most calls by which they were ahead of
+500 a second since the cut.
+"""
+
+import argparse
+import asyncio
+import json
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from bisect import bisect_left
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from surgetank.control.evidence import EvidencePolicy
+from surgetank.control.governor import GovernorPolicy
+from surgetank.control.peer.steps import Steps
+from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
+from surgetank.runtime.live.blocking import WorkerThread
+from surgetank.runtime.live.clock import SystemClock, host_now
+from surgetank.safeguards.operations.ledger_sqlite import SQLiteLedger
+from surgetank.safeguards.operations.shared_permits import SharedPermits
+
+VM = Dependency("vm@eastus")
+BEFORE_PER_S, AFTER_PER_S = 2_000, 500
+CALL_S = 0.02
+SETTLE_S = 2.0
+"""Seconds until all workers have started and got their share."""
+START_S = 3.0
+"""Seconds that interpreters take to start."""
+POLICY = GovernorPolicy(
+    law=Steps(step_share=1.0, step_s=1e9, rate_per_s_unlearnt=float(BEFORE_PER_S)),
+    evidence=EvidencePolicy(samples_min=10**9, interval_s_max=1e9),
+)
+"""A law that never looks: the rate is what the file says."""
+
+
+class Figures(NamedTuple):
+    """Of one run."""
+
+    workers: int
+    before_per_s: float
+    worst_s: int
+    """Calls in the worst second before the cut, of any second."""
+    worst_100_ms: int
+    after_per_s: float
+    """From a second after the cut."""
+    after_worst_s: int
+    after_worst_100_ms: int
+    excess: float
+    """The most calls ahead of the lower rate since the cut."""
+
+
+async def work(path: str, worker: str, *, begin_at: float, end_at: float) -> list[float]:
+    """Call as long as it is let through; when each call was made, on the host's clock."""
+    clock, blocking = SystemClock(), WorkerThread()
+    ledger = await SQLiteLedger.open(path, blocking, now=host_now)
+    permits = SharedPermits(
+        ledger, worker=worker, default=POLICY, clock=clock, chance=Random(worker)
+    )
+    permits.start()
+    made, calls = list[float](), set[asyncio.Task[None]]()
+
+    async def call(permit: Permit) -> None:
+        await asyncio.sleep(CALL_S)
+        permits.report(permit, Outcome(OutcomeKind.OK))
+
+    await asyncio.sleep(begin_at - host_now())
+    while host_now() < end_at:
+        answer = permits.ask((VM,), lane=Lane.BACKLOG)
+        if isinstance(answer, Refusal):
+            await clock.sleep_until(answer.retry_at)
+            continue
+        made.append(host_now())
+        task = asyncio.create_task(call(answer[0]))
+        calls.add(task)
+        task.add_done_callback(calls.discard)
+    await asyncio.gather(*calls)
+    await permits.close()
+    await ledger.close()
+    await blocking.close()
+    return made
+
+
+def cut(path: str) -> float:
+    """Lower the rate in the file, between two exchanges; when."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("begin immediate")
+    state = json.loads(connection.execute("select state from governor").fetchone()[0])
+    state["release"]["rate_per_s"] = float(AFTER_PER_S)
+    connection.execute("update governor set state = ?", (json.dumps(state),))
+    connection.execute("commit")
+    connection.close()
+    return host_now()
+
+
+def worst(made: list[float], *, span_s: float) -> int:
+    """Most calls in any span of that length."""
+    return max((bisect_left(made, at + span_s) - i for i, at in enumerate(made)), default=0)
+
+
+def measure(workers: int, *, seconds: float) -> Figures:
+    """Run the workers, cut the rate half way, and count."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "governors.db")
+        begin_at = host_now() + START_S
+        cut_at = begin_at + SETTLE_S + seconds
+        end_at = cut_at + seconds
+        command = [sys.executable, __file__, "--path", path, "--span", str(begin_at), str(end_at)]
+        running = [
+            subprocess.Popen([*command, "--name", f"w{i}"], stdout=subprocess.PIPE)  # noqa: S603 - ourselves
+            for i in range(workers)
+        ]
+        asyncio.run(asyncio.sleep(cut_at - host_now()))
+        cut_at = cut(path)
+        outputs = [process.communicate()[0] for process in running]
+    made = sorted(at for output in outputs for at in json.loads(output))
+    before = [at for at in made if begin_at + SETTLE_S <= at < cut_at]
+    since = [at for at in made if at >= cut_at]
+    after = [at for at in since if at >= cut_at + 1.0]
+    excess = max(
+        (count - AFTER_PER_S * (at - cut_at) for count, at in enumerate(since, 1)), default=0.0
+    )
+    return Figures(
+        workers,
+        round(len(before) / (cut_at - begin_at - SETTLE_S), 1),
+        worst(before, span_s=1.0),
+        worst(before, span_s=0.1),
+        round(len(after) / (end_at - cut_at - 1.0), 1),
+        worst(after, span_s=1.0),
+        worst(after, span_s=0.1),
+        round(excess, 1),
+    )
+
+
+def main() -> None:
+    """Measure, or be one of the workers that are measured."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 4, 8])
+    parser.add_argument("--seconds", type=float, default=8.0, help="on each side of the cut")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--path", help=argparse.SUPPRESS)
+    parser.add_argument("--name", help=argparse.SUPPRESS)
+    parser.add_argument("--span", type=float, nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.path is not None:
+        begin_at, end_at = given.span
+        json.dump(
+            asyncio.run(work(given.path, given.name, begin_at=begin_at, end_at=end_at)), sys.stdout
+        )
+        return
+    for workers in given.workers:
+        figures = measure(workers, seconds=given.seconds)
+        print(json.dumps(figures._asdict()) if given.json else figures)
+
+
+if __name__ == "__main__":
+    main()
