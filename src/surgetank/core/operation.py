@@ -63,7 +63,8 @@ class Step(NamedTuple):
     """Where the fallback calls, as another region; None when it needs no leave."""
     probe: str | None = None
     """JSON text of arguments for a call of the same action that changes nothing and tells what
-    became of a call whose answer never came: OK when it was made, PERMANENT when it was not."""
+    became of a call whose answer never came: OK when it was made, PERMANENT and nothing there (as
+    a 404 says) when it was not."""
 
 
 class NewOperation(NamedTuple):

@@ -41,6 +41,9 @@ class ActionResult(NamedTuple):
     """Kept for the next call of this step, and afterwards; empty for a call from the start."""
     may_have_acted: bool = False
     """The answer is missing or unclear: trying again might do it twice."""
+    is_absent: bool = False
+    """Of a probe that ended PERMANENT: what it asked for is not there, so the call was not made. A
+    probe that is merely wrong, or not allowed to look, tells nothing."""
 
 
 class Action(Protocol):

@@ -158,6 +158,7 @@ class CommandAction:
             Outcome(kind, clip(f"{detail}{_last_words(ended)}")),
             checkpoint,
             may_have_acted=is_cut_off and not checkpoint,
+            is_absent=ended.exit_code in arguments.outcomes.exit,
         )
 
     def _limits(self, arguments: CommandArguments) -> ProcessLimits:

@@ -54,6 +54,8 @@ POLL_S_MIN = 1.0
 HEADERS_MAX = 64
 CODES_MAX = 64
 """Error codes that the arguments of one call may say something of."""
+_ABSENT = frozenset({404, 410})
+"""Statuses that tell a probe that nothing is there."""
 _REFUSED = range(400, 500)
 
 _HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
@@ -164,7 +166,11 @@ class HttpAction:
         if kind is not OutcomeKind.OK:
             # After a fault on the other side nobody knows how far it came; a refusal did nothing.
             is_fault = kind is OutcomeKind.TRANSIENT and response.status not in _REFUSED
-            return ActionResult(outcome, may_have_acted=is_fault or kind is OutcomeKind.TIMEOUT)
+            return ActionResult(
+                outcome,
+                may_have_acted=is_fault or kind is OutcomeKind.TIMEOUT,
+                is_absent=response.status in _ABSENT,
+            )
         poll = poll_of(wish.request, response, body)
         if poll is None:
             return ActionResult(outcome)

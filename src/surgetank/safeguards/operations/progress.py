@@ -10,7 +10,7 @@ THROTTLED, TRANSIENT,  | another try after a drawn wait; tries spent: owed where
   TIMEOUT              |   else failed; when it may have acted and may not be repeated: its
                        |   probe is asked, or without one it is unknown
 probe: OK              | the step is done
-probe: PERMANENT       | the call was not made: another try after a drawn wait
+probe: nothing there   | the call was not made: another try after a drawn wait
 probe: anything else   | the probe again after a drawn wait; tries spent: unknown
 refused leave          | a way round if there is one; else wait, and after `fresh_s` as backlog
 deadline passed        | expired, unless it only owes
@@ -116,7 +116,7 @@ def settle(
     progress = progress._replace(checkpoint=checkpoint, detail=detail)
     record = _with_step(record, position, progress)
     if progress.is_probing:
-        if kind is not OutcomeKind.PERMANENT:
+        if kind is not OutcomeKind.PERMANENT or not result.is_absent:
             doubt = result._replace(may_have_acted=True)
             return _look_again(record, position, doubt, now=now, chance=chance, policy=policy)
         progress = progress._replace(is_probing=False, checkpoint="")
@@ -280,7 +280,10 @@ def _turned_away(
     sleeps = progress.sleeps + 1
     sleep_s = delay_s(policy.blocked, attempt=sleeps, chance=0.5 + chance.random() / 2)
     # It wakes with its own arguments: who repaired the dependency wants them tried.
-    asleep = Progress(tries=progress.tries - 1, sleeps=sleeps, detail=progress.detail)
+    checkpoint = "" if progress.is_fallback else progress.checkpoint
+    asleep = Progress(
+        tries=progress.tries - 1, sleeps=sleeps, checkpoint=checkpoint, detail=progress.detail
+    )
     if not record.is_owing:
         record = record._replace(lane=Lane.BACKLOG)
     run_at = max(now + sleep_s, result.outcome.retry_at or 0.0)
