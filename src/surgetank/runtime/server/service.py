@@ -111,12 +111,12 @@ async def server(
         permits = GovernedPermits(
             default=configuration.governor, clock=ports.clock, chance=ports.chance
         )
-        operations = run_operations(
-            running,
-            ports,
+        operations = Operations(
             store=store,
             permits=permits,
             actions=actions,
+            clock=ports.clock,
+            chance=ports.chance,
             policy=configuration.operations,
             worker=worker,
         )
@@ -134,6 +134,8 @@ async def server(
             clock=ports.clock,
         )
         listening = await _listen(stack, serve, gate, policy)
+        # Who cannot listen, as a second server by mistake, shall not make a call either.
+        run_operations(running, operations, worker=worker)
         found = Server(listening.url, gate, health, running)
         stack.push_async_callback(found.drain)
         health.phase = Phase.READY
