@@ -20,8 +20,11 @@ from surgetank.rehearsal.processes import usual_jobs
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "figures"
 PAGES = [
-    ROOT / "docs" / "explanation" / name
-    for name in ("drain-bench.md", "limits.md", "model.md", "seat-and-share.md")
+    *(
+        ROOT / "docs" / "explanation" / name
+        for name in ("drain-bench.md", "limits.md", "model.md", "seat-and-share.md")
+    ),
+    ROOT / "docs" / "reference" / "operation-states.md",
 ]
 """Where facts stand."""
 TUTORIAL = "tutorial"
@@ -33,7 +36,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     known = [*GROUPS, TUTORIAL]
     parser.add_argument("group", nargs="*", help=f"any of {', '.join(known)}; none: all")
     parser.add_argument("--check", action="store_true", help="write nothing; 1 if not current")
-    parser.add_argument("--page", type=Path, default=ROOT / "docs" / TUTORIAL / "first-drill.md")
+    parser.add_argument("--page", type=Path, help="the tutorial to play; none: every one")
     words = parser.parse_args(None if arguments is None else list(arguments))
     unknown = set(words.group) - set(known)
     if unknown:

@@ -97,7 +97,7 @@ def over_time(
     parts += [
         part for tier, one in enumerate(reversed(events)) for part in _event(frame, one, tier)
     ]
-    return _svg(title, description, y + _LINE + 4, [*legend, *parts])
+    return svg(title, description, y + _LINE + 4, [*legend, *parts])
 
 
 def scatter(
@@ -116,19 +116,17 @@ def scatter(
     top = _PAD + 2 * _LINE + 4
     frame = _Frame(0.0, x.value, y.value, top, 250.0)
     foot = frame.y + frame.height
-    parts = [*legend, _text(y.words, _LEFT, top - 6), *_scale(frame, step)]
+    parts = [*legend, text(y.words, _LEFT, top - 6), *_scale(frame, step)]
     ticks = [number * step for number in range(int(x.value / step) + 1)]
-    parts += [
-        _text(f"{tick:g}", frame.at(tick, 0)[0], foot + 15, anchor="middle") for tick in ticks
-    ]
-    parts.append(_text(x.words, WIDTH - _RIGHT, foot + 32, anchor="end"))
+    parts += [text(f"{tick:g}", frame.at(tick, 0)[0], foot + 15, anchor="middle") for tick in ticks]
+    parts.append(text(x.words, WIDTH - _RIGHT, foot + 32, anchor="end"))
     parts += _across(frame, across)
     parts += [
         tag("circle", class_=f"dot {one.tone}", cx=round(cx, 1), cy=round(cy, 1), r=_DOT)
         for one in clouds
         for cx, cy in (frame.at(*point) for point in one.points)
     ]
-    return _svg(title, description, foot + 42, parts)
+    return svg(title, description, foot + 42, parts)
 
 
 def bars(
@@ -145,7 +143,7 @@ def bars(
     top = _PAD + 2 * _LINE + 4
     frame = _Frame(0.0, float(len(groups)), y.value, top + _LINE, 170.0)
     foot = frame.y + frame.height
-    parts = [*_legend(tones, are_dots=True), _text(y.words, _LEFT, top - 6)]
+    parts = [*_legend(tones, are_dots=True), text(y.words, _LEFT, top - 6)]
     parts += _scale(frame, step)
     width = 0.7 / max(1, len(names))
     for index, (words, some) in enumerate(groups):
@@ -156,13 +154,13 @@ def bars(
             parts.append(
                 tag("rect", class_=f"bar {tones[name]}", x=left, y=min(head, foot - 1), **size)
             )
-            parts.append(_text(said, (left + right) / 2, head - 4, anchor="middle"))
-        parts.append(_text(words, frame.at(index + 0.5, 0)[0], foot + 15, anchor="middle"))
-    return _svg(title, description, foot + 26, parts)
+            parts.append(text(said, (left + right) / 2, head - 4, anchor="middle"))
+        parts.append(text(words, frame.at(index + 0.5, 0)[0], foot + 15, anchor="middle"))
+    return svg(title, description, foot + 26, parts)
 
 
 def _panel(frame: _Frame, panel: Panel) -> list[Markup]:
-    parts = [_text(panel.title, _LEFT, frame.y - 5, kind="strong"), *_scale(frame, panel.step)]
+    parts = [text(panel.title, _LEFT, frame.y - 5, kind="strong"), *_scale(frame, panel.step)]
     parts += _across(frame, panel.across)
     return [*parts, *(_line(frame, one) for one in panel.lines)]
 
@@ -171,14 +169,14 @@ def _scale(frame: _Frame, step: float) -> Iterable[Markup]:
     for number in range(int(frame.top / step) + 1):
         left, y = frame.at(frame.x_low, number * step)
         yield tag("line", class_="grid", x1=left, x2=WIDTH - _RIGHT, y1=y, y2=y)
-        yield _text(f"{number * step:g}", left - 6, y + 4, anchor="end")
+        yield text(f"{number * step:g}", left - 6, y + 4, anchor="end")
 
 
 def _across(frame: _Frame, marks: Iterable[Mark]) -> Iterable[Markup]:
     for mark in marks:
         left, y = frame.at(frame.x_low, mark.value)
         yield tag("line", class_="across", x1=left, x2=WIDTH - _RIGHT, y1=y, y2=y)
-        yield _text(mark.words, WIDTH - _RIGHT - 4, y - 4, anchor="end", kind="over")
+        yield text(mark.words, WIDTH - _RIGHT - 4, y - 4, anchor="end", kind="over")
 
 
 def _line(frame: _Frame, line: Line) -> Markup:
@@ -199,7 +197,7 @@ def _hours(frame: _Frame) -> Iterable[Markup]:
         if hour % every == 0:
             x, _ = frame.at(hour * 3600, 0)
             yield tag("line", class_="grid", x1=x, x2=x, y1=frame.y, y2=foot)
-            yield _text(f"{hour % 24:02d}:00", x, foot + 15, anchor="middle")
+            yield text(f"{hour % 24:02d}:00", x, foot + 15, anchor="middle")
         hour += 1
 
 
@@ -209,7 +207,7 @@ def _event(frame: _Frame, event: Mark, tier: int) -> Iterable[Markup]:
     foot = frame.y + frame.height
     is_right = x + _LETTER * len(event.words) > WIDTH - _RIGHT
     yield tag("line", class_="across", x1=x, x2=x, y1=y - 10, y2=foot)
-    yield _text(event.words, x - 4 if is_right else x + 4, y, anchor="end" if is_right else "start")
+    yield text(event.words, x - 4 if is_right else x + 4, y, anchor="end" if is_right else "start")
 
 
 def _legend(tones: dict[str, str], *, are_dots: bool = False) -> list[Markup]:
@@ -222,18 +220,20 @@ def _legend(tones: dict[str, str], *, are_dots: bool = False) -> list[Markup]:
         else:
             look = {"class_": f"line {tone}", "stroke_dasharray": TONES[tone] or None}
             parts.append(tag("line", x1=x, x2=end, y1=y, y2=y, **look))
-        parts.append(_text(name, end + 6, y + 4))
+        parts.append(text(name, end + 6, y + 4))
         x = end + 6 + _LETTER * len(name) + 16
     return parts
 
 
-def _text(
+def text(
     words: str, x: float, y: float, *, anchor: str | None = None, kind: str | None = None
 ) -> Markup:
+    """Write words; `anchor` and `kind` are attributes of SVG and classes of `_style`."""
     return tag("text", words, x=round(x, 1), y=round(y, 1), text_anchor=anchor, class_=kind)
 
 
-def _svg(title: str, description: str, height: float, parts: Iterable[Markup]) -> str:
+def svg(title: str, description: str, height: float, parts: Iterable[Markup]) -> str:
+    """Make a drawing `WIDTH` wide of its parts."""
     drawn = tag(
         "svg",
         tag("title", title),

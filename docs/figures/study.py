@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from docs.figures import plot
 from docs.figures.drain import drain
 from docs.figures.page import Made, lines
+from docs.figures.states import states
 
 from surgetank.app.wiring import quiet_logs
 from surgetank.rehearsal.drill.comparison import done_ratio, standings, tokens_s
@@ -364,6 +365,7 @@ GROUPS: Mapping[str, Callable[[int], Made]] = MappingProxyType(
         "share": share,
         "replica": replica,
         "drain": drain,
+        "states": states,
     }
 )
-"""By name; each takes the number of processes to play in."""
+"""By name; each takes the number of processes to play in, if it plays."""

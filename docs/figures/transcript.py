@@ -1,21 +1,30 @@
 # ruff: noqa: INP001 - run from the root of the repository; part of no package
 """Pages whose commands are run: what a page says a command prints is what it printed.
 
-Blocks of `console` hold commands behind `$ ` and what they print; blocks of `diff` are changes to
-`mine.yaml`, made where the removed lines stand. All of a page happens in order, in one folder that
-looks like a fresh clone. Blocks of any other kind are for the reader alone.
+Blocks of `console` hold commands behind `$ `, further lines of a command behind `> `, and what they
+print; blocks of `diff` are changes to `mine.yaml`, made where the removed lines stand. All of a
+page happens in order, in one folder that looks like a fresh clone; what a command exports later
+ones have, and what it leaves running is ended with the page. Instants are shown as one and the
+same. Blocks of any other kind are for the reader alone.
 """
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 FILE = "mine.yaml"
 COMMAND_S_MAX = 300.0
 """Longest run of one command, in seconds: a whole drill on a busy machine."""
+_COMMAND = re.compile(r"^\$ (.*(?:\n> .*)*)", re.MULTILINE)
+_INSTANT = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_SHOWN_INSTANT = "2026-11-23T20:10:00.000Z"
+_EXPORTED = ".exported"
+"""File of what earlier commands exported."""
 _BLOCK = re.compile(r"(?<=\n)```(console|diff)\n(.*?)```\n", re.DOTALL)
 
 
@@ -32,36 +41,49 @@ def play(page: str, *, root: Path, folder: Path) -> str:
         subprocess.TimeoutExpired: A command took longer than `COMMAND_S_MAX`.
     """
     (folder / "src").symlink_to(root / "src")
+    started = list[int]()
 
     def do(block: re.Match[str]) -> str:
         if block[1] == "diff":
             _change(folder / FILE, block[2])
             return block[0]
-        return f"```console\n{''.join(_printed(block[2], folder))}```\n"
+        return f"```console\n{''.join(_printed(block[2], folder, started))}```\n"
 
-    return _BLOCK.sub(do, page)
+    try:
+        return _BLOCK.sub(do, page)
+    finally:
+        for group in started:
+            with suppress(ProcessLookupError):  # Nothing was left running.
+                os.killpg(group, signal.SIGKILL)
 
 
-def _printed(block: str, folder: Path) -> Iterator[str]:
+def _printed(block: str, folder: Path, started: list[int]) -> Iterator[str]:
     """Run the commands of a block, and give each with what it prints, both streams together."""
-    commands = [line for line in block.splitlines() if line.startswith("$ ")]
+    commands = _COMMAND.findall(block)
     if not commands or not block.startswith("$ "):
         raise ValueError(f"a block without a command first: {block!r}")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "PYTHONUTF8": "1"}
-    for line in commands:
-        ended = subprocess.run(  # noqa: S603 - a command of our own page
-            ["/bin/bash", "-c", line.removeprefix("$ ")],
-            check=False,
+    for shown in commands:
+        words = shown.replace("\n> ", "\n")
+        script = f"[ -e {_EXPORTED} ] && . ./{_EXPORTED}\n{words}\nexport -p > {_EXPORTED}"
+        with subprocess.Popen(  # noqa: S603 - a command of our own page
+            ["/bin/bash", "-c", script],
             cwd=folder,
             env=environment,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
-            timeout=COMMAND_S_MAX,
-        )
-        yield f"{line}\n{ended.stdout}"
+            start_new_session=True,
+        ) as process:
+            started.append(process.pid)
+            try:
+                printed, _ = process.communicate(timeout=COMMAND_S_MAX)
+            except BaseException:
+                process.kill()
+                raise
+        yield f"$ {shown}\n{_INSTANT.sub(_SHOWN_INSTANT, printed)}"
 
 
 def _change(file: Path, block: str) -> None:

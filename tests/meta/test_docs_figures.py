@@ -32,6 +32,27 @@ def test_what_pages_say_of_the_scenario_is_current() -> None:
     assert ended.returncode == 0, f"make figures\n{ended.stdout}{ended.stderr}"
 
 
+def test_every_arrow_of_the_state_machine_is_drawn_and_explained() -> None:
+    ended = check("states", timeout_s=60)
+    assert ended.returncode == 0, f"make figures ARGS=states\n{ended.stdout}{ended.stderr}"
+
+
+def test_an_arrow_that_nobody_explains_is_an_error(tool: Import) -> None:
+    with pytest.raises(ValueError, match="ready to running: no explanation"):
+        tool("states").check({("ready", "running"): {"leave given"}}, {})
+
+
+def test_an_explanation_of_no_arrow_is_an_error(tool: Import) -> None:
+    with pytest.raises(ValueError, match="done to pending: no arrow"):
+        tool("states").check({}, {("done", "pending"): "never"})
+
+
+def test_answers_of_one_sort_are_said_together(tool: Import) -> None:
+    causes = ["answer `ok`", "answer `timeout`, perhaps made", "answer `blocked`", "held"]
+    said = "answer `blocked`, `ok`; answer `timeout`, perhaps made; held"
+    assert tool("states").when(causes) == said
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("group", ["night", "variants", "share", "replica", "drain"])
 def test_what_pages_say_of_runs_is_current(group: str) -> None:

@@ -26,10 +26,11 @@ async def filled(store: Store, record: New) -> None:
     await store.submit(record("b", kind="x"))
     await store.submit(record("c", region="x"))
     await store.submit(record("d", subject="x"))
-    for key, after in (
-        ("e", lambda each: expire(each, now=200.0)),
-        ("f", lambda each: begin(each, 0, lease_until=900.0, worker="w1")),
-    ):
+    moves: dict[str, Callable[[Record], Record]] = {
+        "e": lambda each: expire(each, now=200.0),
+        "f": lambda each: begin(each, 0, lease_until=900.0, worker="w1"),
+    }
+    for key, after in moves.items():
         new = record(key)
         await store.submit(new)
         before = await store.read(new.id)

@@ -12,6 +12,7 @@ from surgetank.core.errors import (
     DependencyError,
     DependencyTimeoutError,
     IntegrityError,
+    InvalidInputError,
     QueueFullError,
 )
 from surgetank.core.operation import NewOperation
@@ -21,7 +22,7 @@ from surgetank.safeguards.operations.migrations import migrations
 from surgetank.safeguards.operations.progress import new_record
 from surgetank.safeguards.operations.record import Record, identify
 from surgetank.safeguards.operations.sqlite import SQLiteStore
-from surgetank.safeguards.operations.sqlite_schema import connect
+from surgetank.safeguards.operations.sqlite_schema import check_version, connect
 
 New = Callable[..., NewOperation]
 
@@ -45,6 +46,17 @@ def open_file(path: Path) -> tuple[sqlite3.Connection, SQLiteStore]:
 
 def record(new_operation: New, key: str, size: int = 0) -> Record:
     return new_record(new_operation(key, "vm", vm={"arguments": "x" * size}), now=100.0)
+
+
+def test_a_sqlite_that_is_too_old_is_refused() -> None:
+    with pytest.raises(
+        InvalidInputError, match=r"^SQLite 3\.37\.2: a store takes 3\.38\.0 or later"
+    ):
+        check_version((3, 37, 2))
+
+
+def test_the_oldest_sqlite_that_will_do_is_taken() -> None:
+    check_version((3, 38, 0))
 
 
 def test_a_commit_is_synced_and_readers_do_not_wait(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import structlog
 
 from surgetank.core.errors import InvalidInputError
 from surgetank.core.http import Handler
-from surgetank.core.ports import Clock
+from surgetank.core.ports import Chance
 from surgetank.core.route import Routes
 from surgetank.runtime.assembly import Ports, Running, open_store, run_operations
 from surgetank.runtime.config import Configuration
@@ -27,6 +27,7 @@ from surgetank.runtime.server.token import Tokens
 from surgetank.safeguards.operations.action import Action
 from surgetank.safeguards.operations.api.routes import operation_routes
 from surgetank.safeguards.operations.permits import GovernedPermits
+from surgetank.safeguards.operations.permits_api import PermitsApi
 from surgetank.safeguards.operations.service import Operations
 
 AUDIT_FOLDER = "audit"
@@ -126,7 +127,7 @@ async def server(
             is_failed=lambda: running.is_failed,
         )
         gate = Gate(
-            [mount("/", _routes(operations, permits, audit, health, ports.clock))],
+            [mount("/", _routes(operations, permits, audit, health, ports))],
             tokens=tokens,
             is_open=policy.is_open,
             audit=audit,
@@ -150,14 +151,22 @@ def _routes(
     permits: GovernedPermits,
     audit: AuditTrail,
     health: Health,
-    clock: Clock,
+    ports: Ports,
 ) -> Routes:
+    clock, chance = ports.clock, ports.chance
+    permits_api = PermitsApi(permits, clock=clock, new_id=lambda: _permit_id(chance))
     routes = (
         *health.routes(),
         *operation_routes(operations, clock=clock, views=permits.views),
+        *permits_api.routes(),
         *AuditRoutes(audit).routes(),
     )
     return Routes([*routes, openapi_route(routes)], now=clock.now)
+
+
+def _permit_id(chance: Chance) -> str:
+    """A name of 104 bits; live, chance is the system's, and nobody guesses it."""
+    return "".join(f"{int(chance.random() * 2**52):013x}" for _ in range(2))
 
 
 async def _listen(

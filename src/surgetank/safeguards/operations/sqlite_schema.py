@@ -7,10 +7,13 @@ Source: https://sqlite.org/wal.html and https://sqlite.org/pragma.html#pragma_sy
 
 import sqlite3
 
-from surgetank.core.errors import IntegrityError
+from surgetank.core.errors import IntegrityError, InvalidInputError
 from surgetank.safeguards.operations.migrations import migrations
 from surgetank.safeguards.operations.sqlite_error import translated
 
+VERSION_MIN = (3, 38, 0)
+"""JSON functions are always there since 3.38. Strict tables came with 3.37, `returning` with 3.35
+and `update from` with 3.33. Source: https://sqlite.org/changes.html."""
 _STATEMENTS_CACHED = 128
 _CHECKPOINT_PAGES = 4000
 """Checkpoint at 16 MB of log, not 4: a checkpoint syncs the whole file."""
@@ -24,9 +27,11 @@ def connect(path: str, *, busy_s: float) -> sqlite3.Connection:
         busy_s: Seconds to wait for another process that writes; at least 0.
 
     Raises:
+        InvalidInputError: SQLite is too old.
         DependencyError: the file cannot be opened or written.
         IntegrityError: it is no store of ours, is damaged, or was written by a newer release.
     """
+    check_version(sqlite3.sqlite_version_info)
     with translated(may_have_acted=False):
         connection = sqlite3.connect(
             path,
@@ -48,6 +53,19 @@ def connect(path: str, *, busy_s: float) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def check_version(version: tuple[int, int, int]) -> None:
+    """Refuse a SQLite that does not speak all that we say to it.
+
+    Raises:
+        InvalidInputError: it is older than `VERSION_MIN`.
+    """
+    if version < VERSION_MIN:
+        have, wanted = (".".join(map(str, each)) for each in (version, VERSION_MIN))
+        raise InvalidInputError(
+            f"SQLite {have}: a store takes {wanted} or later; use a Python that is built with it"
+        )
 
 
 def migrate(connection: sqlite3.Connection, path: str) -> None:
