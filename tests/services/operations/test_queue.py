@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from surgetank.core.errors import InvalidInputError
 from surgetank.core.operation import NewOperation, OperationState, Step, StepState
 from surgetank.core.value import Dependency, Lane
 from surgetank.safeguards.operations.progress import let_go, new_record, park_for
@@ -20,7 +21,7 @@ from surgetank.safeguards.operations.queue import (
     queue_of,
     read_queue,
 )
-from surgetank.safeguards.operations.record import InvalidInputError, Progress, Record, check
+from surgetank.safeguards.operations.record import Progress, Record, check
 
 printable = st.characters(exclude_categories=("C", "Z"))
 names = st.text(printable, min_size=1, max_size=8).filter(lambda name: name[0] != "?")
