@@ -326,6 +326,8 @@ class Engine:
         try:
             while not (saved := await self._saved(flight, after)):
                 await self._clock.sleep_until(self._clock.now() + self._policy.save_retry_s)
+                if after.queue == LEASED:  # A lease begins when it is written down.
+                    after = after._replace(run_at=self._clock.now() + self._policy.lease_s)
         finally:
             flight.is_saving = False
         flight.record = after._replace(fence=flight.record.fence + 1)
@@ -350,7 +352,7 @@ class Engine:
         """Whether a write that the store could not vouch for was made after all."""
         stored = await self._store.read(before.id)
         return stored is not None and stored == after._replace(
-            fence=before.fence + 1, stop=stored.stop
+            fence=before.fence + 1, stop=stored.stop, run_at=stored.run_at
         )
 
     def _log_end(self, record: Record) -> None:
