@@ -86,6 +86,31 @@ def test_a_transcript_has_what_commands_print_in_order(tool: Import, tmp_path: P
     assert played == page.replace("wrong", "one")
 
 
+def test_a_command_goes_on_behind_its_sign(tool: Import, tmp_path: Path) -> None:
+    page = "\n```console\n$ cat <<END\n> one\n>\n> two\n> END\nwrong\n```\n"
+    played = tool("transcript").play(page, root=ROOT, folder=tmp_path)
+    assert played == page.replace("wrong", "one\n\ntwo")
+
+
+def test_a_command_has_what_an_earlier_one_exported(tool: Import, tmp_path: Path) -> None:
+    page = "\n```console\n$ export NAME=blue\n$ echo $NAME\nwrong\n```\n"
+    played = tool("transcript").play(page, root=ROOT, folder=tmp_path)
+    assert played == page.replace("wrong", "blue")
+
+
+def test_what_a_page_leaves_running_is_ended(tool: Import, tmp_path: Path) -> None:
+    page = "\n```console\n$ sleep 1000 > /dev/null 2>&1 & echo $! > pid\n```\n"
+    tool("transcript").play(page, root=ROOT, folder=tmp_path)
+    process = Path("/proc", (tmp_path / "pid").read_text().strip(), "stat")
+    assert not process.exists() or process.read_text().split()[2] == "Z"
+
+
+def test_instants_are_shown_as_one_and_the_same(tool: Import, tmp_path: Path) -> None:
+    page = "\n```console\n$ echo 2031-01-02T03:04:05.678Z\nwrong\n```\n"
+    played = tool("transcript").play(page, root=ROOT, folder=tmp_path)
+    assert played == page.replace("wrong", "2026-11-23T20:10:00.000Z")
+
+
 def test_a_change_is_made_where_it_fits(tool: Import, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("a: 1\nb: 2\n")
     tool("transcript").play("\n```diff\n a: 1\n-b: 2\n+b: 3\n```\n", root=ROOT, folder=tmp_path)
