@@ -39,11 +39,11 @@ def address(server: Any, *, role: str, database: str) -> str:
     return uri.replace("//postgres:@", f"//{role}@")
 
 
-async def submitted(place: str, record: Record) -> int:
+async def connections(place: str, new: New) -> int:
     """Use all its ways, and count its connections."""
     store = await PostgresStore.open(place)
     store.listen(lambda: None)
-    await asyncio.gather(*(store.submit(record._replace(id=f"{n}")) for n in range(300)))  # type: ignore[arg-type] - any text
+    await asyncio.gather(*(store.submit(new(f"k{number}")) for number in range(300)))
     await store.take("none", now=0.0, limit=1, decide=lambda _: [])
     await store.survey()
     connection = await psycopg.AsyncConnection.connect(place)
@@ -59,7 +59,7 @@ def test_a_role_that_owns_its_database_needs_nothing_else(
 ) -> None:
     run(postgres_server, blocks("sql")[0], role="owner_role", database="owned")
     place = address(postgres_server, role="owner_role", database="owned")
-    assert asyncio.run(submitted(place, record("k"))) == 5
+    assert asyncio.run(connections(place, record)) == 5
 
 
 def test_a_role_in_anothers_database_makes_its_schema_and_then_needs_no_right(
@@ -69,9 +69,9 @@ def test_a_role_in_anothers_database_makes_its_schema_and_then_needs_no_right(
     postgres_server.psql("create database others")
     run(postgres_server, grant, role="guest_role", database="others")
     place = address(postgres_server, role="guest_role", database="others")
-    asyncio.run(submitted(place, record("k")))
+    asyncio.run(connections(place, record))
     run(postgres_server, revoke, role="guest_role", database="others")
-    assert asyncio.run(submitted(place, record("k"))) == 5
+    assert asyncio.run(connections(place, record)) == 5
 
 
 def test_a_role_without_the_right_to_make_a_schema_is_told(
@@ -81,7 +81,7 @@ def test_a_role_without_the_right_to_make_a_schema_is_told(
     postgres_server.psql("create role stranger_role login")
     place = address(postgres_server, role="stranger_role", database="strangers")
     with pytest.raises(DependencyError, match="permission denied"):
-        asyncio.run(submitted(place, record("k")))
+        asyncio.run(connections(place, record))
 
 
 def test_the_file_of_the_page_is_good(tmp_path: Path) -> None:
