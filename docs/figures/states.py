@@ -19,7 +19,7 @@ Pair = tuple[str, str]
 """From and to."""
 Causes = Mapping[Pair, Iterable[str]]
 
-_OPERATION: Mapping[Pair, str] = {
+OPERATION: Mapping[Pair, str] = {
     ("submitted", "ready"): "It is durable before its submission is acknowledged. "
     "Behind an older one of its subject it has its state already, and its turn comes later.",
     ("submitted", "superseded"): "What its subject wants now is newer, so it never runs; "
@@ -77,7 +77,7 @@ _OPERATION: Mapping[Pair, str] = {
 }
 """Why each arrow between states of an operation is there, in the order of the page."""
 
-_STEP: Mapping[Pair, str] = {
+STEP: Mapping[Pair, str] = {
     ("pending", "pending"): "It turns to its fallback while it waits for leave for that, or is "
     "begun again by a redrive, with its own arguments and all its tries.",
     ("pending", "started"): "Written down before the call is made.",
@@ -146,10 +146,10 @@ def states(_jobs: int) -> Made:
     """
     moves = list(walk())
     operation, step = of_operations(moves), of_steps(moves)
-    facts = {"operation": _table(operation, _OPERATION), "step": _table(step, _STEP)}
+    facts = {"operation": _table(operation, OPERATION), "step": _table(step, STEP)}
     machines = (
-        Machine("An operation", 16, 20, _OPERATION_BOXES, _numbered(_OPERATION), _OPERATION_WAYS),
-        Machine("A step of it", 16, 470, _STEP_BOXES, _numbered(_STEP), {}),
+        Machine("An operation", 16, 20, _OPERATION_BOXES, _numbered(OPERATION), _OPERATION_WAYS),
+        Machine("A step of it", 16, 470, _STEP_BOXES, _numbered(STEP), {}),
     )
     drawn = draw(
         "States of an operation and of its steps",
