@@ -96,7 +96,11 @@ test-long: setup ## Slow tests: many seeds, long histories, whole scenarios
 
 .PHONY: bench
 bench: setup ## Measure side by side with peers; prints figures, asserts none
-	@for file in $(wildcard bench/*.py); do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
+	@for file in $(filter-out bench/operations%,$(wildcard bench/*.py)); do echo "== $$file"; $(BIN)/python "$$file" $(ARGS); done
+
+.PHONY: bench-operations
+bench-operations: setup ## Measure durable operations beside PgQueuer, DBOS, Celery and Procrastinate; minutes
+	$(BIN)/python bench/operations.py $(ARGS)
 
 .PHONY: bench-drain
 bench-drain: setup ## Drain a backlog by every release law, ours and peers, in every world that ships

@@ -109,6 +109,9 @@ class FlakyStore:
     inner: Store
     clock: VirtualClock
     fails_until: float = 0.0
+    """Nothing is begun or written down before."""
+    away_until: float = 0.0
+    """Nothing is answered before."""
     renews: bool = True
     doubts: int = 0
     """Writes to come that are made and then said to have failed."""
@@ -120,12 +123,15 @@ class FlakyStore:
         return self.inner.writes
 
     async def submit(self, record: Record) -> bool:
+        self._answer()
         return await self.inner.submit(record)
 
     async def read(self, operation_id: OperationId) -> Record | None:
+        self._answer()
         return await self.inner.read(operation_id)
 
     async def survey(self) -> Survey:
+        self._answer()
         return await self.inner.survey()
 
     async def take(self, queue: str, *, now: float, limit: int, decide: Decide) -> Taken:
@@ -133,27 +139,35 @@ class FlakyStore:
         return await self.inner.take(queue, now=now, limit=limit, decide=decide)
 
     async def stop(self, operation_id: OperationId, state: OperationState) -> bool:
+        self._answer()
         return await self.inner.stop(operation_id, state)
 
     async def find(self, wanted: Filter, *, after: int, limit: int) -> Page:
+        self._answer()
         return await self.inner.find(wanted, after=after, limit=limit)
 
     async def generation(self, subject: str) -> int | None:
+        self._answer()
         return await self.inner.generation(subject)
 
     async def hold(self, hold: Hold) -> Hold:
+        self._answer()
         return await self.inner.hold(hold)
 
     async def release(self, number: int) -> bool:
+        self._answer()
         return await self.inner.release(number)
 
     async def late(self, *, now: float, limit: int) -> Due:
+        self._answer()
         return await self.inner.late(now=now, limit=limit)
 
     async def forget(self, *, before: float, limit: int) -> int:
+        self._answer()
         return await self.inner.forget(before=before, limit=limit)
 
     async def tally(self) -> tuple[Tally, ...]:
+        self._answer()
         return await self.inner.tally()
 
     def listen(self, told: Callable[[], None]) -> None:
@@ -177,11 +191,17 @@ class FlakyStore:
     async def renew(
         self, leases: Sequence[tuple[OperationId, int]], *, until: float
     ) -> tuple[bool, ...]:
+        self._answer()
         if self.renews:
             return await self.inner.renew(leases, until=until)
         return (True,) * len(leases)
 
+    def _answer(self) -> None:
+        if self.clock.now() < self.away_until:
+            raise DependencyError("connection refused", may_have_acted=False)
+
     def _fail(self) -> None:
+        self._answer()
         if self.clock.now() < self.fails_until:
             raise DependencyError("disk full", may_have_acted=False)
 
@@ -243,9 +263,15 @@ class World:
         script = self.scripts.get(call.step_name)
         return script.popleft() if script else OK
 
-    def script(self, step: str, *kinds: OutcomeKind, may_have_acted: bool = False) -> None:
+    def script(
+        self,
+        step: str,
+        *kinds: OutcomeKind,
+        may_have_acted: bool = False,
+        is_absent: bool = False,
+    ) -> None:
         """Let the next calls of a step end so."""
-        results = (ActionResult(Outcome(kind), "", may_have_acted) for kind in kinds)
+        results = (ActionResult(Outcome(kind), "", may_have_acted, is_absent) for kind in kinds)
         self.scripts.setdefault(step, deque()).extend(results)
 
     async def pass_s(self, seconds: float) -> None:
@@ -256,7 +282,7 @@ class World:
         """Wait for an operation's end."""
         until = self.clock.now() + within_s
         while self.clock.now() < until:
-            record = await self.store.read(record_id)
+            record = await self.store.inner.read(record_id)
             assert record is not None, "what was acknowledged is not lost"
             if record.finished_at is not None:
                 return record
@@ -265,7 +291,7 @@ class World:
 
     async def state(self, record_id: Any) -> OperationState:
         """Where an operation stands."""
-        record = await self.store.read(record_id)
+        record = await self.store.inner.read(record_id)
         assert record is not None, "what was acknowledged is not lost"
         return record.state
 
@@ -306,14 +332,18 @@ async def _world(
 
 @pytest.fixture
 def new_operation() -> Callable[..., NewOperation]:
-    """Make an operation whose steps are named after their service: `vm` calls `vm@eastus`."""
+    """Make an operation whose steps are named after their service: `vm` calls `vm@eastus`.
+
+    Other names are of steps, with what is altered in them, or of fields of the operation.
+    """
 
     def make(key: str, *steps: str, lane: Lane = Lane.FRESH, **changes: Any) -> NewOperation:
         deadline_at: float | None = changes.pop("deadline_at", None)
         made = tuple(
             Step(name, Dependency(f"{name}@eastus"), "do", f"{name} of {key}") for name in steps
         )
-        altered = tuple(step._replace(**changes.get(step.name, {})) for step in made)
-        return NewOperation(key, "create_vm", "eastus", altered, lane, deadline_at)
+        altered = tuple(step._replace(**changes.pop(step.name, {})) for step in made)
+        new = NewOperation(key, "create_vm", "eastus", altered, lane, deadline_at)
+        return new._replace(**changes)
 
     return make

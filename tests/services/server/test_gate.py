@@ -1,10 +1,14 @@
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from surgetank.core.http import Request, Response
+from surgetank.core.route import CALLER, Role
 from surgetank.runtime.policy import Reads
+from surgetank.runtime.server.gate import Mount
 from surgetank.runtime.server.token import Tokens
 
 Play = Callable[..., None]
@@ -145,5 +149,37 @@ def test_a_store_that_does_not_answer_makes_it_unready(play: Play) -> None:
         answer = await world.ask("GET", "/readyz")
         assert (answer.status, answer.body["reason"]) == (503, "the store has not answered for 2 s")
         assert (await world.ask("GET", "/healthz")).status == 200
+
+    play(main)
+
+
+def test_a_server_whose_work_has_ended_by_a_defect_is_unready(play: Play) -> None:
+    async def main(world: Any) -> None:
+        world.server.health._is_failed = lambda: True
+        answer = await world.ask("GET", "/readyz")
+        assert answer.status == 503
+        assert answer.body["reason"].startswith("operations are not run any more")
+
+    play(main)
+
+
+def _works(_: Request) -> Role:
+    return Role.WORK
+
+
+@pytest.mark.parametrize(("who", "status"), [("worker", 200), ("reader", 403), (None, 401)])
+def test_another_handler_goes_below_its_prefix_behind_the_same_tokens(
+    play: Play, who: str | None, status: int
+) -> None:
+    async def permits(request: Request) -> Response:
+        assert "authorization" not in request.headers
+        return Response(200, body=json.dumps({"who": request.headers[CALLER]}).encode())
+
+    async def main(world: Any) -> None:
+        gate = world.server.gate
+        gate._mounts = (Mount("/v1/permits", permits, _works), *gate._mounts)
+        answer = await world.ask("POST", "/v1/permits", {}, who=who)
+        assert answer.status == status
+        assert (await world.ask("GET", "/v1/counts")).status == 200
 
     play(main)

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Annotated
 
 import typer
@@ -19,7 +19,7 @@ from surgetank.app.cli.status import ExitStatus
 
 __all__ = ["main"]
 
-GROUPS = ("drill", "up", "serve", "op", "config", "bench")
+GROUPS = ("drill", "up", "serve", "op", "run", "config", "bench")
 """Command groups, as `--help` lists them; each is a module here with `register(app)`."""
 
 HELP = """Rehearse a cloud control-plane outage, then ride it out with the same code.
@@ -32,6 +32,7 @@ First commands:
   surgetank serve                          durable operations and their HTTP API
   surgetank op submit vm.json              have something done, through an outage too
   surgetank op hold --all                  stop; op release --all --in-steps 50 goes on gently
+  surgetank run --on vm@eastus -- COMMAND  a job's command, under a governor that all jobs share
   surgetank config schema                  what a configuration file may say
   surgetank config check surgetank.toml    say all that is wrong with one, before it runs
   surgetank config explain mirror          what a key does, its unit and its default
@@ -39,7 +40,8 @@ First commands:
 
 \b
 Every command takes --json, and exits with
-  0 done or met, 1 not met, 2 bad input, 3 our own fault, 130 interrupted.
+  0 done or met, 1 not met, 2 bad input, 3 our own fault, 130 interrupted;
+  run exits as its command did.
 """
 
 
@@ -50,8 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after the command's name; None takes them from the process.
 
     Returns:
-        The exit status, one of `ExitStatus`. A reader that leaves early, as `head` does, ends the
-        process in silence with 1.
+        The exit status, one of `ExitStatus`, or that of the command that `run` has run. A reader
+        that leaves early, as `head` does, ends the process in silence with 1.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     as_json = _wants_json(words)
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = (
             _build(words)(words, prog_name="surgetank", standalone_mode=False) or ExitStatus.DONE
         )
-        if status == ExitStatus.INTERRUPTED:
+        if status == ExitStatus.INTERRUPTED and words[:1] != ["run"]:  # that is its command's own
             report_interrupt(as_json=as_json)
     except OSError as error:  # the answer could not be written, so the error is not either
         _abandon_stdout()
@@ -71,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _wants_json(words: Sequence[str]) -> bool:
     """Whether standard output is for a program: `--json PATH` leaves it to people."""
+    if words[:1] == ["run"]:
+        return "--json" in takewhile(lambda word: word != "--", words)
     if words[:1] in (["drill"], ["bench"]):
         return "--json=-" in words or ("--json", "-") in pairwise(words)
     return "--json" in words

@@ -29,7 +29,7 @@ from surgetank.runtime.config import keys
 __all__ = ["COMMANDS", "PAGES", "reference"]
 
 COMMANDS = (
-    "", "drill", "up", "serve", "op", "op submit", "op show", "op list", "op cancel", "op redrive",
+    "", "drill", "up", "serve", "run", "op", "op submit", "op show", "op list", "op cancel", "op redrive",
     "op hold", "op release", "op holds", "op counts", "config", "config check", "config explain",
     "config schema", "bench", "bench drain",
 )  # fmt: skip

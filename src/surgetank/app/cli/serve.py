@@ -82,7 +82,7 @@ async def _run(configuration: config.Configuration, *, as_json: bool) -> ExitSta
 
 async def _told_or_failed(told: "asyncio.Future[ExitStatus]", running: Server) -> None:
     """Return when told to stop, or raise the defect that ended what runs in the background."""
-    failing = asyncio.ensure_future(running.running.failure())
+    failing = asyncio.ensure_future(running.failure())
     try:
         either: set[asyncio.Future[Any]] = {told, failing}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

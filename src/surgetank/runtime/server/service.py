@@ -13,7 +13,7 @@ import structlog
 
 from surgetank.core.errors import InvalidInputError
 from surgetank.core.http import Handler
-from surgetank.core.ports import Clock
+from surgetank.core.ports import Chance
 from surgetank.core.route import Routes
 from surgetank.runtime.assembly import Ports, Running, open_store, run_operations
 from surgetank.runtime.config import Configuration
@@ -27,6 +27,7 @@ from surgetank.runtime.server.token import Tokens
 from surgetank.safeguards.operations.action import Action
 from surgetank.safeguards.operations.api.routes import operation_routes
 from surgetank.safeguards.operations.permits import GovernedPermits
+from surgetank.safeguards.operations.permits_api import PermitsApi
 from surgetank.safeguards.operations.service import Operations
 
 AUDIT_FOLDER = "audit"
@@ -59,6 +60,10 @@ class Server(NamedTuple):
     gate: Gate
     health: Health
     running: Running
+
+    async def failure(self) -> None:
+        """Wait until what runs in the background ends by a defect, and raise that."""
+        await self.running.failure()
 
     async def drain(self) -> None:
         """Say that it is not ready, take in no more, let calls under way end; safe to repeat."""
@@ -104,15 +109,14 @@ async def server(
         store = await open_store(
             opened, ports, directory=configuration.directory, store=configuration.store
         )
-        permits = GovernedPermits(
-            default=configuration.governor, clock=ports.clock, chance=ports.chance
-        )
-        operations = run_operations(
-            running,
-            ports,
+        governor, clock, chance = configuration.governor, ports.clock, ports.chance
+        permits = GovernedPermits(default=governor, clock=clock, chance=chance)
+        operations = Operations(
             store=store,
             permits=permits,
             actions=actions,
+            clock=clock,
+            chance=chance,
             policy=configuration.operations,
             worker=worker,
         )
@@ -122,7 +126,7 @@ async def server(
             is_failed=lambda: running.is_failed,
         )
         gate = Gate(
-            [mount("/", _routes(operations, permits, audit, health, ports.clock))],
+            [mount("/", _routes(operations, permits, audit, health, ports))],
             tokens=tokens,
             is_open=policy.is_open,
             audit=audit,
@@ -130,12 +134,13 @@ async def server(
             clock=ports.clock,
         )
         listening = await _listen(stack, serve, gate, policy)
+        # Only now: who cannot listen, as a second server by mistake, shall not make a call either.
+        run_operations(running, operations, worker=worker)
         found = Server(listening.url, gate, health, running)
         stack.push_async_callback(found.drain)
         health.phase = Phase.READY
-        structlog.get_logger("surgetank.server").info(
-            "server.started", url=found.url, worker=worker, tokens=str(policy.tokens)
-        )
+        log = structlog.get_logger("surgetank.server")
+        log.info("server.started", url=found.url, worker=worker, tokens=str(policy.tokens))
         yield found
 
 
@@ -144,14 +149,22 @@ def _routes(
     permits: GovernedPermits,
     audit: AuditTrail,
     health: Health,
-    clock: Clock,
+    ports: Ports,
 ) -> Routes:
+    clock, chance = ports.clock, ports.chance
+    permits_api = PermitsApi(permits, clock=clock, new_id=lambda: _permit_id(chance))
     routes = (
         *health.routes(),
         *operation_routes(operations, clock=clock, views=permits.views),
+        *permits_api.routes(),
         *AuditRoutes(audit).routes(),
     )
     return Routes([*routes, openapi_route(routes)], now=clock.now)
+
+
+def _permit_id(chance: Chance) -> str:
+    """A name of 104 bits; live, chance is the system's, and nobody guesses it."""
+    return "".join(f"{int(chance.random() * 2**52):013x}" for _ in range(2))
 
 
 async def _listen(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from surgetank.core.value import Lane
 from surgetank.safeguards.operations.gatekeeper import Gatekeeper
-from surgetank.safeguards.operations.hold import Hold, holds_gate
+from surgetank.safeguards.operations.hold import holds_gate
 from surgetank.safeguards.operations.queue import LEASED, NEXT
 
 
@@ -19,7 +19,6 @@ class Agenda:
         self._gatekeeper = gatekeeper
         self._due: dict[str, float] = {}  # No operation of the queue is due before.
         self._reach: dict[str, int] = {}
-        self.holds: tuple[Hold, ...] = ()
 
     def clear(self) -> None:
         """Forget when queues are due: what is noted from now on stays."""
@@ -51,7 +50,7 @@ class Agenda:
         for queue, at in self._due.items():
             if at <= now and queue != LEASED and self._gatekeeper.opens_at(queue) <= now:
                 gate = self._gatekeeper.gate(queue)
-                if not (self.holds and holds_gate(self.holds, gate)):
+                if not self._is_held(queue):
                     due.append((gate.lane is Lane.BACKLOG, -gate.priority, at, queue))
         return [queue for _, _, _, queue in sorted(due)]
 
@@ -93,7 +92,8 @@ class Agenda:
         )
 
     def _is_held(self, queue: str) -> bool:
-        return bool(self.holds) and holds_gate(self.holds, self._gatekeeper.gate(queue))
+        holds = self._gatekeeper.holds
+        return bool(holds) and holds_gate(holds, self._gatekeeper.gate(queue))
 
     def _is_held_fresh(self, queue: str) -> bool:
         return self._gatekeeper.gate(queue).lane is Lane.FRESH and self._is_held(queue)

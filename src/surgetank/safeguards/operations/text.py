@@ -5,6 +5,7 @@ The JSON is ASCII, as PostgreSQL's text holds neither the null character nor hal
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from surgetank.core.operation import OperationId, OperationState, Step, StepState
@@ -29,7 +30,12 @@ def write_content(record: Record) -> str:
 
 def write_progress(record: Record) -> str:
     """Write why it ended and how far each step has come."""
-    return _encode((record.detail, record.progress))
+    return _write_progress(record.detail, record.progress)
+
+
+@lru_cache(maxsize=4096)  # Most operations of a fleet go the same few ways.
+def _write_progress(detail: str, progress: tuple[Progress, ...]) -> str:
+    return _encode((detail, progress))
 
 
 def read_record(row: Sequence[Any]) -> Record:

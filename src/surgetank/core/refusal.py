@@ -1,0 +1,16 @@
+"""A refusal as the error that a caller meets, in this process and beyond it."""
+
+from surgetank.core.errors import BreakerOpenError, RefusedError, ReleaseHeldError
+from surgetank.core.value import Refusal
+
+
+def refusal_error(refusal: Refusal) -> RefusedError:
+    """Make the error that says the same; its `retry_at` is the refusal's."""
+    match refusal.reason:
+        case "breaker_open":
+            kind: type[RefusedError] = BreakerOpenError
+        case "release_held" | "in_flight":
+            kind = ReleaseHeldError
+        case _:
+            kind = RefusedError
+    return kind(f"{refusal.dependency}: {refusal.reason}", retry_at=refusal.retry_at)
