@@ -18,6 +18,11 @@ OK = ActionResult(Outcome(OutcomeKind.OK))
 REPEATABLE = {"vm": {"is_repeatable": True}}
 
 
+def times(world: Any) -> Counter[tuple[str, str]]:
+    """How often each call was made."""
+    return Counter(world.calls)
+
+
 def test_a_poison_operation_ends_after_its_tries_and_holds_up_nobody(
     play: Play, new_operation: New
 ) -> None:
@@ -82,7 +87,7 @@ def test_a_clock_that_jumps_an_hour_in_a_restart_loses_and_repeats_nothing(
         world.worker("w2", behind_s=behind_s)
         ends = [await world.ended(receipt.id, within_s=3 * HOUR_S) for receipt in receipts]
         assert {each.state for each in ends} == {OperationState.SUCCEEDED}
-        assert set(Counter(world.calls).values()) == {1}
+        assert set(times(world).values()) == {1}
 
     play(main, in_flight_max=4)
 
@@ -102,7 +107,7 @@ def test_workers_whose_clocks_are_an_hour_apart_lose_nothing_and_finish_no_step_
         ends = [await world.ended(receipt.id, within_s=3 * HOUR_S) for receipt in receipts]
         assert {each.state for each in ends} == {OperationState.SUCCEEDED}
         # One is before the other's lease, as its clock has it: it takes over, and its fence wins.
-        assert max(Counter(world.calls).values()) <= 2
+        assert max(times(world).values()) <= 2
 
     play(main, in_flight_max=4)
 
@@ -125,7 +130,7 @@ def test_a_store_that_is_away_for_a_minute_delays_and_loses_nothing(
         assert len(world.calls) == so_far, "nothing begins that cannot be written down"
         ends = [await world.ended(receipt.id, within_s=120) for receipt in receipts]
         assert {each.state for each in ends} == {OperationState.SUCCEEDED}
-        assert set(Counter(world.calls).values()) == {1}
+        assert set(times(world).values()) == {1}
         assert "refused" not in {end.key for end in ends}
 
     play(main, in_flight_max=4)
@@ -142,6 +147,6 @@ def test_a_store_that_is_away_for_longer_than_a_lease_repeats_nothing_unasked(
         world.store.away_until = world.clock.now() + 600
         ends = [await world.ended(receipt.id, within_s=900) for receipt in receipts]
         assert {each.state for each in ends} == {OperationState.SUCCEEDED}
-        assert set(Counter(world.calls).values()) == {1}
+        assert set(times(world).values()) == {1}
 
     play(main, in_flight_max=4)
