@@ -12,7 +12,7 @@ app = Celery("governed_tasks", broker=os.environ.get("BROKER", "memory://"))
 client = Client(os.environ["SURGETANK_URL"], os.environ.get("SURGETANK_TOKEN"))
 
 
-@app.task(  # type: ignore[untyped-decorator] - Celery ships no types
+@app.task(  # type: ignore[untyped-decorator]  # Celery ships no types
     base=GovernedTask,
     client=client,
     dependency="compute@eastus",
