@@ -13,7 +13,6 @@ SLEEP_S = 5.0
 config: DBOSConfig = {
     "name": "governed-steps",
     "system_database_url": os.environ.get("DATABASE", "sqlite:///governed_steps.sqlite"),
-    "run_admin_server": False,
 }
 DBOS(config=config)
 client = Client(os.environ["SURGETANK_URL"], os.environ.get("SURGETANK_TOKEN"))

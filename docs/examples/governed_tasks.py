@@ -1,4 +1,5 @@
 """Celery tasks that take a permit of a server before they run."""
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUntypedFunctionDecorator=false
 
 import os
 
@@ -11,7 +12,7 @@ app = Celery("governed_tasks", broker=os.environ.get("BROKER", "memory://"))
 client = Client(os.environ["SURGETANK_URL"], os.environ.get("SURGETANK_TOKEN"))
 
 
-@app.task(
+@app.task(  # type: ignore[untyped-decorator]  # Celery ships no types
     base=GovernedTask,
     client=client,
     dependency="compute@eastus",

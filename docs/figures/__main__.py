@@ -28,6 +28,8 @@ PAGES = [
 ]
 """Where facts stand."""
 TUTORIAL = "tutorial"
+TUTORIALS = sorted((ROOT / "docs" / TUTORIAL).glob("*.md"))
+"""Pages whose commands are run."""
 
 
 def main(arguments: Iterable[str] | None = None) -> int:
@@ -42,19 +44,24 @@ def main(arguments: Iterable[str] | None = None) -> int:
     if unknown:
         parser.error(f"no such group: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     put = _check if words.check else _write
-    return max([put(_made(name, words.page)) for name in words.group or known])
+    tutorials = TUTORIALS if words.page is None else [words.page]
+    return max([put(_made(name, tutorials)) for name in words.group or known])
 
 
-def _made(name: str, tutorial: Path) -> dict[Path, str]:
+def _made(name: str, tutorials: Iterable[Path]) -> dict[Path, str]:
     """Make one group: texts by the file that each belongs in."""
     if name == TUTORIAL:
-        with TemporaryDirectory(prefix="surgetank-page-") as folder:
-            shown = tutorial.read_text(encoding="utf-8")
-            return {tutorial: transcript.play(shown, root=ROOT, folder=Path(folder))}
+        return {page: _played(page) for page in tutorials}
     found = GROUPS[name](usual_jobs())
     made = {FOLDER / file: drawn for file, drawn in found.drawings.items()}
     facts = {name: found.facts}
     return made | {file: page.fill(file.read_text(encoding="utf-8"), facts) for file in PAGES}
+
+
+def _played(page: Path) -> str:
+    with TemporaryDirectory(prefix="surgetank-page-") as folder:
+        shown = page.read_text(encoding="utf-8")
+        return transcript.play(shown, root=ROOT, folder=Path(folder))
 
 
 def _check(made: Mapping[Path, str]) -> int:

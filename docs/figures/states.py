@@ -19,7 +19,7 @@ Pair = tuple[str, str]
 """From and to."""
 Causes = Mapping[Pair, Iterable[str]]
 
-_OPERATION: Mapping[Pair, str] = {
+OPERATION: Mapping[Pair, str] = {
     ("submitted", "ready"): "It is durable before its submission is acknowledged. "
     "Behind an older one of its subject it has its state already, and its turn comes later.",
     ("submitted", "superseded"): "What its subject wants now is newer, so it never runs; "
@@ -44,14 +44,12 @@ _OPERATION: Mapping[Pair, str] = {
     "that.",
     ("waiting", "expired"): "Its deadline counts while it waits, however far it has come: what its "
     "steps made is its owner's to clean up.",
-    ("waiting", "cancelled"): "At once, or, where its worker died after it was told, when it is "
-    "next looked at.",
-    ("waiting", "superseded"): "At once, or, where its worker died after it was told, when it is "
-    "next looked at.",
+    ("waiting", "cancelled"): "At once: no call is under way.",
+    ("waiting", "superseded"): "At once: no call is under way.",
     ("running", "running"): "A step has ended and the next is begun in the same write, by the same "
     "worker. A checkpoint is written while a call is under way; so is that it is to stop after it.",
     ("running", "waiting"): "A call failed and may be tried again, is blocked and sleeps, or is in "
-    "doubt and has a probe. Or its worker closed or went silent, or the next step has no leave.",
+    "doubt and has a probe. Or its worker closed or went silent, or the next step is held or has no leave.",
     ("running", "succeeded"): "Nothing is left to do; steps that were skipped may be owed.",
     ("running", "failed"): "Nothing helps: the call is wrong, or its tries are spent, and the step "
     "can be neither replaced nor skipped.",
@@ -62,8 +60,10 @@ _OPERATION: Mapping[Pair, str] = {
     "tell: a person must look.",
     ("running", "expired"): "A call ended after the deadline: no further one is made. This is so "
     "even where that call was the last.",
-    ("running", "cancelled"): "It was told to stop while a call was under way, which ended first.",
-    ("running", "superseded"): "It was told to stop while a call was under way, which ended first.",
+    ("running", "cancelled"): "It was told to stop while a call was under way, which ended first, "
+    "or whose worker went silent.",
+    ("running", "superseded"): "It was told to stop while a call was under way, which ended first, "
+    "or whose worker went silent.",
     ("succeeded", "succeeded"): "It pays its debts in the backlog lane, and stays succeeded "
     "whatever becomes of them: one that cannot be paid is given up and stays recorded as owed, and "
     "a redrive takes it up again.",
@@ -77,12 +77,15 @@ _OPERATION: Mapping[Pair, str] = {
 }
 """Why each arrow between states of an operation is there, in the order of the page."""
 
-_STEP: Mapping[Pair, str] = {
+STEP: Mapping[Pair, str] = {
     ("pending", "pending"): "It turns to its fallback while it waits for leave for that, or is "
     "begun again by a redrive, with its own arguments and all its tries.",
     ("pending", "started"): "Written down before the call is made.",
     ("pending", "owed"): "It is optional, its dependency gives no leave, and a debt is cheaper "
     "than a queue.",
+    ("pending", "done"): "Its probe was still to be asked when its operation ended, and a person "
+    "tells instead.",
+    ("pending", "fallen_back"): "As above, of its fallback.",
     ("started", "started"): "Where it stands is saved, or its operation has succeeded and the call "
     "that pays the debt is in doubt: it stays so, given up.",
     ("started", "pending"): "Another try is to come, or its probe, or its fallback; "
@@ -94,6 +97,9 @@ _STEP: Mapping[Pair, str] = {
     ("owed", "owed"): "The debt is given up as nobody wants it any more, taken up again by a "
     "redrive, or turned to its fallback.",
     ("owed", "started"): "The debt is paid now that there is leave.",
+    ("owed", "done"): "Its probe was still to be asked when the debt was given up, and a person "
+    "tells instead.",
+    ("owed", "fallen_back"): "As above, of its fallback.",
 }
 """Why each arrow between states of a step is there, in the order of the page."""
 
@@ -130,11 +136,17 @@ _OPERATION_WAYS: Mapping[Pair, Way] = {
     ("unknown", "waiting"): Way(0, 0.3),
 }
 _STEP_BOXES: Mapping[str, Box] = {
-    "pending": Box(160, 500, "blue", loop=180),
-    "started": Box(390, 500, "blue", loop=90),
-    "done": Box(640, 480, "good"),
-    "fallen_back": Box(640, 540, "good"),
-    "owed": Box(275, 600, "orange", loop=180),
+    "pending": Box(160, 530, "blue", loop=180),
+    "started": Box(390, 530, "blue", loop=90),
+    "owed": Box(390, 640, "orange", loop=270),
+    "done": Box(640, 530, "good"),
+    "fallen_back": Box(640, 640, "good"),
+}
+_STEP_WAYS: Mapping[Pair, Way] = {
+    ("pending", "done"): Way(-62, 0.75),
+    ("pending", "fallen_back"): Way(0, 0.7),
+    ("started", "fallen_back"): Way(0, 0.25),
+    ("owed", "done"): Way(0, 0.75),
 }
 
 
@@ -146,16 +158,16 @@ def states(_jobs: int) -> Made:
     """
     moves = list(walk())
     operation, step = of_operations(moves), of_steps(moves)
-    facts = {"operation": _table(operation, _OPERATION), "step": _table(step, _STEP)}
+    facts = {"operation": _table(operation, OPERATION), "step": _table(step, STEP)}
     machines = (
-        Machine("An operation", 16, 20, _OPERATION_BOXES, _numbered(_OPERATION), _OPERATION_WAYS),
-        Machine("A step of it", 16, 470, _STEP_BOXES, _numbered(_STEP), {}),
+        Machine("An operation", 16, 20, _OPERATION_BOXES, _numbered(OPERATION), _OPERATION_WAYS),
+        Machine("A step of it", 16, 460, _STEP_BOXES, _numbered(STEP), _STEP_WAYS),
     )
     drawn = draw(
         "States of an operation and of its steps",
         "Boxes are states and arrows are changes, numbered as in the tables of the page.",
         machines,
-        height=640,
+        height=710,
     )
     return Made(facts, {"operation-states.svg": drawn})
 

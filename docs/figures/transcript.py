@@ -20,7 +20,7 @@ from pathlib import Path
 FILE = "mine.yaml"
 COMMAND_S_MAX = 300.0
 """Longest run of one command, in seconds: a whole drill on a busy machine."""
-_COMMAND = re.compile(r"^\$ (.*(?:\n> .*)*)", re.MULTILINE)
+_COMMAND = re.compile(r"^\$ (.*(?:\n>(?: .*)?$)*)", re.MULTILINE)
 _INSTANT = re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _SHOWN_INSTANT = "2026-11-23T20:10:00.000Z"
 _EXPORTED = ".exported"
@@ -65,7 +65,7 @@ def _printed(block: str, folder: Path, started: list[int]) -> Iterator[str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "PYTHONUTF8": "1"}
     for shown in commands:
-        words = shown.replace("\n> ", "\n")
+        words = re.sub(r"\n> ?", "\n", shown)
         script = f"[ -e {_EXPORTED} ] && . ./{_EXPORTED}\n{words}\nexport -p > {_EXPORTED}"
         with subprocess.Popen(  # noqa: S603 - a command of our own page
             ["/bin/bash", "-c", script],
@@ -83,7 +83,8 @@ def _printed(block: str, folder: Path, started: list[int]) -> Iterator[str]:
             except BaseException:
                 process.kill()
                 raise
-        yield f"$ {shown}\n{_INSTANT.sub(_SHOWN_INSTANT, printed)}"
+        lines = "".join(f"{line.rstrip()}\n" for line in printed.splitlines())
+        yield f"$ {shown}\n{_INSTANT.sub(_SHOWN_INSTANT, lines)}"
 
 
 def _change(file: Path, block: str) -> None:

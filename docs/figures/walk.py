@@ -6,7 +6,7 @@ the engine, the runner and the service make which of them. Times, waits and text
 that there are few records, and a walk takes a second or two.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 from typing import NamedTuple
 
@@ -206,7 +206,8 @@ def _entering(record: Record, policy: OperationsPolicy) -> Iterator[Move]:
 def _going_on(record: Record, policy: OperationsPolicy) -> Iterator[Move]:
     """Its worker goes on after an answer: `Engine._go_on`."""
     if next_position(record) is not None:
-        yield Move("the worker closes", record, park(record, now=0.0, policy=policy))
+        for cause in ("the worker closes", "held"):
+            yield Move(cause, record, park(record, now=0.0, policy=policy))
     yield from _next_calls(record, policy)
 
 
@@ -230,6 +231,8 @@ def _under_way(record: Record, policy: OperationsPolicy) -> Iterator[Move]:
     """What may happen while a worker holds it."""
     if not record.stop:
         for state in _STOPPED:
+            if record.is_owing and state is OperationState.CANCELLED:
+                continue  # It has succeeded.
             told = record._replace(stop=state.value)
             yield Move("told to stop", record, told)
     yield Move("its lease ran out", record, recover(record, now=0.0, policy=policy))
@@ -265,11 +268,21 @@ def _answers(record: Record, position: int, policy: OperationsPolicy) -> Iterato
 
 def _settled(cause: str, record: Record, moved: Moved, policy: OperationsPolicy) -> Iterator[Move]:
     yield Move(cause, record, moved.record, is_stored=not moved.goes_on)
-    if record.stop:
-        if moved.record.queue is not None:
-            yield _stopped(moved.record, OperationState(record.stop))
-    elif moved.goes_on:
-        yield from _going_on(moved.record, policy)
+    goes_on = _going_on(moved.record, policy) if moved.goes_on else ()
+    yield from goes_on if not record.stop else _told(record, moved, goes_on)
+
+
+def _told(record: Record, moved: Moved, goes_on: Iterable[Move]) -> Iterator[Move]:
+    """What is written first, and the end that comes instead of a further call."""
+    state = OperationState(record.stop)
+    left = [moved.record] if not moved.goes_on else list[Record]()
+    for move in goes_on:
+        yield move
+        if move.is_stored:
+            left.append(moved.record if move.after.queue == LEASED else move.after)
+    for each in left:
+        if each.queue is not None:
+            yield _stopped(each, state)
 
 
 def _stopped(record: Record, state: OperationState) -> Move:
@@ -277,8 +290,10 @@ def _stopped(record: Record, state: OperationState) -> Move:
 
 
 def _redriven(record: Record) -> Iterator[Move]:
-    is_in_doubt = any(each.state is StepState.STARTED for each in record.progress)
-    for is_done in (True, False) if is_in_doubt else (None,):
+    is_in_doubt = any(
+        each.state is StepState.STARTED or each.is_probing for each in record.progress
+    )
+    for is_done in (None, True, False) if is_in_doubt else (None,):
         said = {None: "", True: ": it was made", False: ": it was not made"}[is_done]
         try:
             after = redrive(record, is_done=is_done, now=0.0)

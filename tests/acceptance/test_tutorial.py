@@ -1,12 +1,14 @@
-"""The tutorial's commands, in order in an empty folder, print what the page shows."""
+"""The commands of the tutorials, in order in an empty folder, print what the pages show."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "tutorial" / "first-drill.md"
+PAGES = sorted((ROOT / "docs" / "tutorial").glob("*.md"))
 UNTRACED = {"COVERAGE_PROCESS_CONFIG": ""}
 
 
@@ -23,8 +25,9 @@ def check(page: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_commands_of_the_tutorial_print_what_it_shows() -> None:
-    ended = check(PAGE)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_commands_of_a_tutorial_print_what_it_shows(page: Path) -> None:
+    ended = check(page)
     assert ended.returncode == 0, f"make figures ARGS=tutorial\n{ended.stdout}{ended.stderr}"
 
 

@@ -1,9 +1,11 @@
 """What the documentation shows of runs is what the code at hand plays."""
 
 import os
+import select
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -84,6 +86,34 @@ def test_a_transcript_has_what_commands_print_in_order(tool: Import, tmp_path: P
     page = "\n```console\n$ echo one > mine.yaml\n$ cat mine.yaml\nwrong\n```\n"
     played = tool("transcript").play(page, root=ROOT, folder=tmp_path)
     assert played == page.replace("wrong", "one")
+
+
+def test_a_command_goes_on_behind_its_sign(tool: Import, tmp_path: Path) -> None:
+    page = "\n```console\n$ cat <<END\n> one\n>\n> two\n> END\nwrong\n```\n"
+    played = tool("transcript").play(page, root=ROOT, folder=tmp_path)
+    assert played == page.replace("wrong", "one\n\ntwo")
+
+
+def test_a_command_has_what_an_earlier_one_exported(tool: Import, tmp_path: Path) -> None:
+    page = "\n```console\n$ export NAME=blue\n$ echo $NAME\nwrong\n```\n"
+    played = tool("transcript").play(page, root=ROOT, folder=tmp_path)
+    assert played == page.replace("wrong", "blue")
+
+
+def test_what_a_page_leaves_running_is_ended(tool: Import, tmp_path: Path) -> None:
+    page = "\n```console\n$ sleep 1000 > /dev/null 2>&1 & echo $! > pid\n```\n"
+    tool("transcript").play(page, root=ROOT, folder=tmp_path)
+    with suppress(ProcessLookupError):  # It has gone already.
+        process = os.pidfd_open(int((tmp_path / "pid").read_text()))
+        ended, _, _ = select.select([process], [], [], 60)
+        os.close(process)
+        assert ended
+
+
+def test_instants_are_shown_as_one_and_the_same(tool: Import, tmp_path: Path) -> None:
+    page = "\n```console\n$ echo 2031-01-02T03:04:05.678Z\nwrong\n```\n"
+    played = tool("transcript").play(page, root=ROOT, folder=tmp_path)
+    assert played == page.replace("wrong", "2026-11-23T20:10:00.000Z")
 
 
 def test_a_change_is_made_where_it_fits(tool: Import, tmp_path: Path) -> None:

@@ -75,7 +75,8 @@ class Route(NamedTuple):
     body: Schema = NOTHING
     """Of the JSON that it takes; empty when it takes none."""
     answers: Mapping[HTTPStatus, Schema] = MappingProxyType({HTTPStatus.OK: NOTHING})
-    """Schema of the JSON that it answers, by status; problems are not listed."""
+    """Schema of the JSON that it answers, by status, empty where it answers no body; problems are
+    not listed."""
 
 
 class Routes:

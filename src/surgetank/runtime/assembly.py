@@ -126,16 +126,18 @@ async def start_operations(
     """
     store = await SQLiteStore.open(file, ports.blocking)
     running.add(store.close)
-    return run_operations(
-        running,
-        ports,
+    operations = Operations(
         store=store,
         permits=permits,
         actions=actions,
+        clock=ports.clock,
+        chance=ports.chance,
         policy=policy,
         worker=worker,
         watch=watch,
     )
+    run_operations(running, operations, worker=worker)
+    return operations
 
 
 async def open_store(running: Running, ports: Ports, *, directory: Path, store: str) -> Store:
@@ -176,28 +178,8 @@ def _make(directory: Path) -> None:
         raise DependencyError(reason, may_have_acted=False) from error
 
 
-def run_operations(
-    running: Running,
-    ports: Ports,
-    *,
-    store: Store,
-    permits: Permits,
-    actions: Mapping[str, Action],
-    policy: OperationsPolicy,
-    worker: str,
-    watch: Callable[[Record], None] | None = None,
-) -> Operations:
-    """Run the operations of a store until `running` is closed."""
-    operations = Operations(
-        store=store,
-        permits=permits,
-        actions=actions,
-        clock=ports.clock,
-        chance=ports.chance,
-        policy=policy,
-        worker=worker,
-        watch=watch,
-    )
+def run_operations(running: Running, operations: Operations, *, worker: str) -> None:
+    """Run operations until `running` is closed; `worker` names the task, for people."""
     task = asyncio.get_running_loop().create_task(operations.run(), name=f"operations {worker}")
 
     async def close() -> None:
@@ -205,7 +187,6 @@ def run_operations(
         await task
 
     running.add(close, task=task)
-    return operations
 
 
 async def start_mirror(

@@ -1,7 +1,9 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 Serve = Callable[..., Any]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+COMMAND = Path(sys.executable).with_name("surgetank")
 LATER = "2999-01-01T00:00:00Z"
 
 
@@ -27,10 +30,20 @@ def _all_have_succeeded(_: int, body: Any) -> bool:
     return bool(body["states"]["succeeded"] == 5)
 
 
+@pytest.fixture(scope="session")
+def submitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store, and with the file of three operations that was submitted to it."""
+    folder = tmp_path_factory.mktemp("submitted")
+    (folder / "many.jsonl").write_text("\n".join(_line(f"k{number}") for number in range(3)))
+    words = ["op", "submit", "many.jsonl", "--store", "operations.db"]
+    subprocess.run([COMMAND, *words], cwd=folder, check=True, timeout=60)  # noqa: S603 - our own command
+    return folder
+
+
 @pytest.fixture
-def store(run: Run, tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
-    """Run `surgetank op` on a store's file."""
-    (tmp_path / "many.jsonl").write_text("\n".join(_line(f"k{number}") for number in range(3)))
+def store(run: Run, submitted: Path, tmp_path: Path) -> Run:
+    """Run `surgetank op` on that store."""
+    shutil.copytree(submitted, tmp_path, dirs_exist_ok=True)
     return lambda *words: run("op", *words, "--store", "operations.db")
 
 
@@ -91,10 +104,7 @@ def test_an_act_is_in_the_audit_trail_by_the_tokens_name(serve: Serve) -> None:
     assert [(one["who"], one["status"]) for one in entries] == [("alice", None), ("alice", 200)]
 
 
-def test_a_store_is_used_without_a_server(
-    store: Callable[..., "subprocess.CompletedProcess[str]"],
-) -> None:
-    assert len(_known(store("submit", "many.jsonl", "--json"))["operations"]) == 3
+def test_a_store_is_used_without_a_server(store: Run) -> None:
     listed = _known(store("list", "--json"))["operations"]
     assert [one["key"] for one in listed] == ["k0", "k1", "k2"]
     (cancelled,) = _known(store("cancel", listed[0]["id"], "--json"))["operations"]
@@ -103,10 +113,7 @@ def test_a_store_is_used_without_a_server(
     assert _known(store("release", "--kind", "create_vm", "--json"))["is_lifted"] is True
 
 
-def test_the_same_file_again_is_known(
-    store: Callable[..., "subprocess.CompletedProcess[str]"],
-) -> None:
-    store("submit", "many.jsonl")
+def test_the_same_file_again_is_known(store: Run) -> None:
     again = _known(store("submit", "many.jsonl", "--json"))["operations"]
     assert [one["is_new"] for one in again] == [False, False, False]
 
@@ -127,10 +134,10 @@ def test_one_without_a_key_gets_a_time_ordered_one(run: Run, tmp_path: Path) -> 
     assert receipt["key"][14] == "7"
 
 
-def test_tables_for_people(store: Callable[..., "subprocess.CompletedProcess[str]"]) -> None:
-    submitted = store("submit", "many.jsonl").stdout
-    assert submitted.split()[:3] == ["id", "key", "new"]
-    identifier = submitted.splitlines()[1].split()[0]
+def test_tables_for_people(store: Run) -> None:
+    receipts = store("submit", "many.jsonl").stdout
+    assert receipts.split()[:3] == ["id", "key", "new"]
+    identifier = receipts.splitlines()[1].split()[0]
     shown = store("show", identifier).stdout
     assert "compute@eastus" in shown
     assert store("list").stdout.split()[:3] == ["id", "state", "kind"]
@@ -173,12 +180,11 @@ def test_a_file_that_cannot_be_submitted_is_bad_input(
     ],
 )
 def test_an_answer_that_is_no_has_its_status(
-    store: Callable[..., "subprocess.CompletedProcess[str]"],
+    store: Run,
     words: tuple[str, ...],
     status: int,
     said: str,
 ) -> None:
-    store("submit", "many.jsonl")
     answer = store(*words)
     assert said in answer.stderr
     assert answer.returncode == status
@@ -203,10 +209,7 @@ def test_who_has_no_token_is_refused(serve: Serve, run: Run, tmp_path: Path) -> 
     assert answer.returncode == 1
 
 
-def test_a_conflict_has_its_code(
-    store: Callable[..., "subprocess.CompletedProcess[str]"], tmp_path: Path
-) -> None:
-    store("submit", "many.jsonl")
+def test_a_conflict_has_its_code(store: Run, tmp_path: Path) -> None:
     (tmp_path / "many.jsonl").write_text(_line("k1", kind="other"))
     answer = store("submit", "many.jsonl", "--json")
     assert json.loads(answer.stdout)["error"]["code"] == "conflict"

@@ -20,22 +20,23 @@ New = Callable[..., Record]
 EVERYTHING = Filter()
 
 
+async def submitted(store: Store, record: Record) -> Record:
+    await store.submit(record)
+    found = await store.read(record.id)
+    assert found is not None, "what was acknowledged is there"
+    return found
+
+
 async def filled(store: Store, record: New) -> None:
     """Five operations that differ in all that can be filtered by."""
     await store.submit(record("a", lane=Lane.BACKLOG))
     await store.submit(record("b", kind="x"))
     await store.submit(record("c", region="x"))
     await store.submit(record("d", subject="x"))
-    moves: dict[str, Callable[[Record], Record]] = {
-        "e": lambda each: expire(each, now=200.0),
-        "f": lambda each: begin(each, 0, lease_until=900.0, worker="w1"),
-    }
-    for key, after in moves.items():
-        new = record(key)
-        await store.submit(new)
-        before = await store.read(new.id)
-        assert before is not None, "it was submitted"
-        await store.save([Change(before, after(before))])
+    ends = await submitted(store, record("e"))
+    await store.save([Change(ends, expire(ends, now=200.0))])
+    begins = await submitted(store, record("f"))
+    await store.save([Change(begins, begin(begins, 0, lease_until=900.0, worker="w1"))])
 
 
 async def found(store: Store, wanted: Filter, *, limit: int = 9) -> str:

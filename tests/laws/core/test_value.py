@@ -18,7 +18,10 @@ def test_a_dependency_is_a_service_of_a_region() -> None:
         (Lane, "fresh backlog"),
         (OutcomeKind, "ok throttled blocked transient timeout permanent"),
         (StepState, "pending started done owed fallen_back"),
-        (OperationState, "ready waiting running succeeded failed expired cancelled superseded unknown"),
+        (
+            OperationState,
+            "ready waiting running succeeded failed expired cancelled superseded unknown",
+        ),
     ],
 )
 def test_the_words_of_a_set_are(words: type[StrEnum], wanted: str) -> None:

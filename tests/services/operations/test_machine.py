@@ -57,10 +57,19 @@ class Story:
         """Calls that may have had their effect and may not be made again."""
         self.finished: dict[tuple[str, str], StepState] = {}
         self.fences: dict[str, int] = {}
+        self.wrong = list[AssertionError]()
+        """What was found in calls: the engine takes what they raise for their end."""
         world.actions["do"] = self.act
         self.worker = world.worker("w0")
 
     async def act(self, call: StepCall) -> ActionResult:
+        try:
+            return await self.checked(call)
+        except AssertionError as error:
+            self.wrong.append(error)
+            raise
+
+    async def checked(self, call: StepCall) -> ActionResult:
         """Make a call, checking that it may be made."""
         record = await self.world.store.read(call.operation_id)
         names = [step.name for step in record.steps]
@@ -111,6 +120,8 @@ class Story:
         self.worker = self.world.worker(f"w{self.world.clock.now()}")
 
     async def _check(self) -> None:
+        for error in self.wrong:
+            raise error
         for key, operation_id in self.ids.items():
             record = await self.world.store.read(operation_id)
             assert record is not None, "nothing acknowledged is lost"

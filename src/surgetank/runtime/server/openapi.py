@@ -35,7 +35,10 @@ def openapi_route(routes: Sequence[Route]) -> Route:
     async def describe(_: Call) -> Response:
         return Response(HTTPStatus.OK, {"content-type": JSON}, body)
 
-    own = Route("GET", OPENAPI, describe, "Describe this API", None)
+    own = Route(
+        "GET", OPENAPI, describe, "Describe this API", None,
+        answers={HTTPStatus.OK: {"title": "OpenAPI", "type": "object"}},
+    )  # fmt: skip
     body = dumps(document([*routes, own]), separators=(",", ":")).encode()
     return own
 
@@ -91,7 +94,7 @@ def _responses(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     responses = {
         str(int(status)): {
             "description": status.phrase,
-            "content": {JSON: {"schema": _named(schema, schemas)}},
+            **({"content": {JSON: {"schema": _named(schema, schemas)}}} if schema else {}),
         }
         for status, schema in route.answers.items()
     }
@@ -102,8 +105,6 @@ def _responses(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
 
 def _named(schema: Schema, schemas: dict[str, Any]) -> Mapping[str, Any]:
     """Keep a schema, and those that it names, among the components; refer to it there."""
-    if not schema:
-        return {"type": "object"}
     held: Any = schema.get("$defs", {})
     name = str(schema["title"])
     schemas.update(held)

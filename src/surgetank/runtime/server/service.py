@@ -109,15 +109,14 @@ async def server(
         store = await open_store(
             opened, ports, directory=configuration.directory, store=configuration.store
         )
-        permits = GovernedPermits(
-            default=configuration.governor, clock=ports.clock, chance=ports.chance
-        )
-        operations = run_operations(
-            running,
-            ports,
+        governor, clock, chance = configuration.governor, ports.clock, ports.chance
+        permits = GovernedPermits(default=governor, clock=clock, chance=chance)
+        operations = Operations(
             store=store,
             permits=permits,
             actions=actions,
+            clock=clock,
+            chance=chance,
             policy=configuration.operations,
             worker=worker,
         )
@@ -135,12 +134,13 @@ async def server(
             clock=ports.clock,
         )
         listening = await _listen(stack, serve, gate, policy)
+        # Only now: who cannot listen, as a second server by mistake, shall not make a call either.
+        run_operations(running, operations, worker=worker)
         found = Server(listening.url, gate, health, running)
         stack.push_async_callback(found.drain)
         health.phase = Phase.READY
-        structlog.get_logger("surgetank.server").info(
-            "server.started", url=found.url, worker=worker, tokens=str(policy.tokens)
-        )
+        log = structlog.get_logger("surgetank.server")
+        log.info("server.started", url=found.url, worker=worker, tokens=str(policy.tokens))
         yield found
 
 

@@ -18,7 +18,12 @@ from surgetank.core.operation import OperationId, OperationState, Step
 from surgetank.core.ports import Chance, Clock
 from surgetank.core.value import Lane, Outcome, OutcomeKind, Refusal
 from surgetank.safeguards.operations.action import Action, ActionResult, StepCall, result_of
-from surgetank.safeguards.operations.gatekeeper import BREAKER_OPEN, Gatekeeper, Leave
+from surgetank.safeguards.operations.gatekeeper import (
+    BREAKER_OPEN,
+    BUDGET_SPENT,
+    Gatekeeper,
+    Leave,
+)
 from surgetank.safeguards.operations.hold import hold_of
 from surgetank.safeguards.operations.policy import OperationsPolicy
 from surgetank.safeguards.operations.progress import (
@@ -127,7 +132,7 @@ class Engine:
         if is_entering and lane_of(record) is Lane.BACKLOG:
             refusal = self._gatekeeper.ask(record, gated_positions(record), leave, now=now)
             if refusal is not None:
-                return Advance(park(record, now=now, policy=self._policy), None, refusal)
+                return self._waiting(record, refusal, now=now)
         for _ in range(2 * len(record.steps) + 1):
             position = next_position(record)
             if position is None:
@@ -138,9 +143,20 @@ class Engine:
                 begun = begin(record, position, lease_until=lease_until, worker=self._worker)
                 return Advance(begun, position)
             if not _goes_round(record, position, refusal):
-                return Advance(park(record, now=now, policy=self._policy), None, refusal)
+                return self._waiting(record, refusal, now=now)
             record = go_round(record, position)
         raise AssertionError("each step is gone round at most twice")
+
+    def _waiting(self, record: Record, refusal: Refusal, *, now: float) -> Advance:
+        """Let it wait for leave.
+
+        A retry that nobody can afford is no longer fresh: the backlog's pace is its budget, and the
+        first tries beside it are not held up.
+        """
+        if refusal.reason == BUDGET_SPENT:
+            record = record._replace(lane=Lane.BACKLOG)
+            return Advance(park(record, now=now, policy=self._policy), None)
+        return Advance(park(record, now=now, policy=self._policy), None, refusal)
 
     def launch(self, flight: Flight) -> None:
         """Make the calls of an operation whose first is written down as begun."""
@@ -326,6 +342,8 @@ class Engine:
         try:
             while not (saved := await self._saved(flight, after)):
                 await self._clock.sleep_until(self._clock.now() + self._policy.save_retry_s)
+                if after.queue == LEASED:  # A lease begins when it is written down.
+                    after = after._replace(run_at=self._clock.now() + self._policy.lease_s)
         finally:
             flight.is_saving = False
         flight.record = after._replace(fence=flight.record.fence + 1)
@@ -350,7 +368,7 @@ class Engine:
         """Whether a write that the store could not vouch for was made after all."""
         stored = await self._store.read(before.id)
         return stored is not None and stored == after._replace(
-            fence=before.fence + 1, stop=stored.stop
+            fence=before.fence + 1, stop=stored.stop, run_at=stored.run_at
         )
 
     def _log_end(self, record: Record) -> None:

@@ -28,6 +28,7 @@ REFUSED_S_MIN = 0.05
 """A refusal holds at least this long, so that one which ends at once cannot make us spin."""
 
 BREAKER_OPEN = "breaker_open"
+BUDGET_SPENT = "budget_spent"
 HELD = "held"
 """People have stopped calls there: nobody is asked."""
 
@@ -78,6 +79,9 @@ class Gatekeeper:
     ) -> Refusal | None:
         """Ask for the calls of some steps at once: all permits go into `leave`, or none.
 
+        Another try in the fresh lane takes of the retry budget; in the backlog the pace is budget
+        enough.
+
         A further call where the operation was let in asks as fresh work: it was in the weight that
         was paced at the entrance, and ending what is begun frees more than beginning something
         else.
@@ -89,10 +93,12 @@ class Gatekeeper:
         dependencies = [dependency for dependency in called if dependency is not None]
         if leave.dependencies.issuperset(dependencies):
             lane = Lane.FRESH
-        retry = is_retry(record.progress[positions[0]])
+        retry = lane is Lane.FRESH and is_retry(record.progress[positions[0]])
         calls = weighed(record, dependencies) if lane is Lane.BACKLOG else dependencies
         answer = self._permits.ask(calls, lane=lane, retry=retry)
         if isinstance(answer, Refusal):
+            if answer.reason == BUDGET_SPENT:  # It is said of retries, and of no first try.
+                return answer
             return self._remember(lane, answer, now=now)
         if self._refusals:
             for dependency in dependencies:

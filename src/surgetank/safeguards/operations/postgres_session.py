@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
 import psycopg
-from psycopg import conninfo
+from psycopg import conninfo, sql
 from psycopg.pq import ConnStatus, TransactionStatus
 
 from surgetank.core.errors import DependencyError, InvalidInputError, QueueFullError
@@ -105,7 +105,7 @@ class Session:
         """Listen until the connection ends, which is an error.
 
         Args:
-            channel: A name that needs no quoting.
+            channel: Its name.
             told: Called once it listens, and then for each notice.
 
         Raises:
@@ -116,7 +116,7 @@ class Session:
             connection = await self._connected()
             try:
                 with translated(may_have_acted=False):
-                    await connection.execute(f"listen {channel}")
+                    await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
                     told()
                     async for _ in connection.notifies():
                         told()

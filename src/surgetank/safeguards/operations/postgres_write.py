@@ -284,15 +284,16 @@ class _Added:
         """True, False or the refusal for each, in order."""
         if self._done is not None:
             return self._done
-        self._done = [None] * len(self._rows)
+        done: list[object] = [None] * len(self._rows)
         for rows, (added, known) in self._sent:
             new = dict(await added.fetchall())
             digests = dict(await known.fetchall())
             for place, row in rows.items():
                 if row[0] in new:
                     self.numbers[place] = new[row[0]]
-                self._done[place] = row[0] in new or self._refusal(row, digests.get(row[0]))
-        return self._done
+                done[place] = row[0] in new or self._refusal(row, digests.get(row[0]))
+        self._done = done
+        return done
 
     def _refusal(self, row: Row, stored: bytes | None) -> object:
         if stored is None:

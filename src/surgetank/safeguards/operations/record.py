@@ -121,7 +121,7 @@ def _replaced(record: Record, /, **changes: object) -> Record:
     values: list[object] = list(record)
     for name, value in changes.items():
         values[_PLACES[name]] = value
-    return tuple.__new__(Record, values)
+    return tuple.__new__(Record, values)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType] - of `tuple`
 
 
 if not TYPE_CHECKING:  # It is typed as the named tuple's own is.
