@@ -62,6 +62,7 @@ class FlakyLedger:
     clock: VirtualClock
     away_until: float = 0.0
     is_silent: bool = False
+    defect: Exception | None = None
     answers_lost: int = 0
     reports: list[Report] = field(default_factory=list[Report])
 
@@ -70,6 +71,8 @@ class FlakyLedger:
     ) -> Answer:
         if self.clock.now() < self.away_until:
             raise DependencyError("connection refused", may_have_acted=False)
+        if self.defect is not None:
+            raise self.defect
         if self.is_silent:
             await asyncio.Event().wait()
         self.reports.append(report)
@@ -423,5 +426,30 @@ def test_a_worker_that_closes_while_the_ledger_is_away_does_not_wait_for_it() ->
         began_at = world.clock.now()
         await permits.close()
         assert world.clock.now() == began_at
+
+    play(main)
+
+
+def test_a_defect_that_ended_the_exchanges_is_raised_at_the_end() -> None:
+    async def main(world: World) -> None:
+        world.ledger.defect = ZeroDivisionError()
+        permits = world.worker("a", paced(100.0))
+        permits.ask((VM,), lane=Lane.FRESH)
+        await world.pass_s(1.0)
+        with pytest.raises(ZeroDivisionError):
+            await permits.close()
+
+    play(main)
+
+
+def test_a_worker_that_nobody_asks_any_more_leaves_without_a_word() -> None:
+    async def main(world: World) -> None:
+        permits = world.worker("a", paced(100.0))
+        permits.ask((VM,), lane=Lane.BACKLOG)
+        await world.pass_s(10.0)
+        exchanges = len(world.ledger.reports)
+        await world.pass_s(1_000.0)
+        await permits.close()
+        assert len(world.ledger.reports) == exchanges
 
     play(main)

@@ -97,11 +97,12 @@ class SharedPermits:
         if task is None:
             return
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        (end,) = await asyncio.gather(task, return_exceptions=True)
+        if isinstance(end, Exception):
+            raise end  # A defect of ours ended it long ago.
         for holder in self._holders.values():
-            if self._is_away:
-                break
-            await self._exchange(holder, is_leaving=True)
+            if holder.due_at < math.inf and not self._is_away:
+                await self._exchange(holder, is_leaving=True)
 
     def ask(
         self, dependencies: Sequence[Dependency], *, lane: Lane, retry: bool = False
