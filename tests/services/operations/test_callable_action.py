@@ -82,6 +82,7 @@ class Install(Protocol):
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Install]:
     """Install a distribution beside those that are there; gives all entry points of the group."""
+    monkeypatch.delitem(sys.modules, "acme", raising=False)
     modules = set(sys.modules)
 
     def install(*lines: str, name: str = "acme", code: str = CODE) -> list[EntryPoint]:

@@ -116,6 +116,7 @@ def test_a_stop_that_a_silent_worker_did_not_hear_is_obeyed_though_its_dependenc
         older = await first.submit(wanted(1, vm={"is_repeatable": True}))
         await world.pass_s(4)
         world.kill(first)
+        await world.pass_s(0)
         world.permits.out.clear()
         world.permits.refuse("vm@eastus", reason="breaker_open", for_s=80_000)
         second = world.worker("w2")
