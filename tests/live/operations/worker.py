@@ -1,6 +1,6 @@
 """A worker that is killed: submits operations, says `stored ID` of each, and runs them.
 
-Run as `python worker.py FILE EFFECTS NAME COUNT`: every call appends a line to EFFECTS before it
+Run as `python worker.py FILE EFFECTS NAME COUNT LEASE_S`: every call appends a line to EFFECTS before it
 ends. Submits COUNT operations and then runs until killed, or until nothing is left to do.
 """
 
@@ -8,6 +8,7 @@ import asyncio
 import os
 import random
 import sys
+from dataclasses import replace
 
 from surgetank.core.operation import NewOperation, OperationState, Step
 from surgetank.core.value import Dependency, Outcome, OutcomeKind
@@ -24,10 +25,10 @@ STEPS = tuple(
     for number in range(3)
 )
 ONCE = tuple(step._replace(is_repeatable=False) for step in STEPS)
-POLICY = OperationsPolicy(lease_s=0.3, scan_s=0.1, in_flight_max=32, tries_max=1_000, close_s=0.1)
+POLICY = OperationsPolicy(scan_s=0.1, in_flight_max=32, tries_max=1_000, close_s=0.1)
 
 
-async def main(file: str, effects: str, name: str, count: int) -> None:
+async def main(file: str, effects: str, name: str, count: int, lease_s: float) -> None:
     clock, thread = SystemClock(), WorkerThread()
     store = await SQLiteStore.open(file, thread)
     log = os.open(effects, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -43,7 +44,7 @@ async def main(file: str, effects: str, name: str, count: int) -> None:
         actions={"append": append},
         clock=clock,
         chance=random.Random(),
-        policy=POLICY,
+        policy=replace(POLICY, lease_s=lease_s),
         worker=name,
     )
     running = asyncio.create_task(service.run())
@@ -67,4 +68,4 @@ async def main(file: str, effects: str, name: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])))
+    asyncio.run(main(*sys.argv[1:4], int(sys.argv[4]), float(sys.argv[5])))
