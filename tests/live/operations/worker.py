@@ -68,4 +68,5 @@ async def main(file: str, effects: str, name: str, count: int, lease_s: float) -
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:4], int(sys.argv[4]), float(sys.argv[5])))
+    _, path, log_path, own_name, wanted, lease = sys.argv
+    asyncio.run(main(path, log_path, own_name, int(wanted), float(lease)))
