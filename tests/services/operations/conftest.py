@@ -115,6 +115,8 @@ class FlakyStore:
     renews: bool = True
     doubts: int = 0
     """Writes to come that are made and then said to have failed."""
+    losses: int = 0
+    """Writes to come before each of which somebody else wrote."""
 
     @property
     def writes(self) -> Any:
@@ -178,6 +180,9 @@ class FlakyStore:
 
     async def save(self, changes: Sequence[Change]) -> tuple[Saved, ...]:
         self._fail()
+        if self.losses:
+            self.losses -= 1
+            return (Saved.LOST,) * len(changes)
         saved = await self.inner.save(changes)
         if self.doubts:
             self.doubts -= 1

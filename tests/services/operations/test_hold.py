@@ -67,7 +67,7 @@ def test_what_is_held_does_not_begin_until_it_is_released(
         await world.pass_s(600)
         assert world.calls == []
         assert [each[:2] for each in await worker.holds()] == [(scope, name)]
-        assert await worker.release(scope, name) == 0
+        assert (await worker.release(scope, name)).operations == 0
         await world.ended(receipt.id, within_s=5)
         assert await worker.holds() == ()
 
@@ -185,6 +185,23 @@ def test_a_hold_by_one_worker_is_learnt_by_another_within_a_scan(
     play(main)
 
 
+def test_a_hold_is_not_said_to_be_lifted_when_others_moved_what_it_stops(
+    play: Play, new_operation: New
+) -> None:
+    async def main(world: Any) -> None:
+        worker = world.worker()
+        await worker.hold(hold_of(world, HoldScope.ALL, ""))
+        await worker.submit(new_operation("k", "vm", lane=Lane.BACKLOG))
+        await world.pass_s(5)
+        world.store.losses = 1
+        assert await worker.release(HoldScope.ALL, limit=3) == (0, False)
+        assert len(await worker.holds()) == 1
+        assert await worker.release(HoldScope.ALL, limit=3) == (1, True)
+        assert await worker.holds() == ()
+
+    play(main)
+
+
 @pytest.mark.parametrize(("scope", "name"), SCOPES)
 def test_a_release_by_steps_lets_go_so_many_and_no_more(
     play: Play, new_operation: New, scope: HoldScope, name: str
@@ -195,12 +212,12 @@ def test_a_release_by_steps_lets_go_so_many_and_no_more(
         for number in range(10):
             await worker.submit(new_operation(f"k{number}", "vm"))
         await world.pass_s(5)
-        assert await worker.release(scope, name, limit=3) == 3
+        assert (await worker.release(scope, name, limit=3)).operations == 3
         await world.pass_s(600)
         assert [argument for _, argument in world.calls] == [f"vm of k{each}" for each in range(3)]
-        assert await worker.release(scope, name, limit=7) == 7
+        assert (await worker.release(scope, name, limit=7)).operations == 7
         assert len(await worker.holds()) == 1
-        assert await worker.release(scope, name, limit=1) == 0
+        assert (await worker.release(scope, name, limit=1)).operations == 0
         assert await worker.holds() == ()
         await world.pass_s(60)
         assert len(world.calls) == 10
@@ -219,7 +236,7 @@ def test_a_release_by_steps_counts_what_no_worker_has_looked_at_yet(
             await worker.submit(new_operation(f"k{number}", "vm"))
         await world.pass_s(5)
         await worker.hold(hold_of(world, scope, name))
-        assert await worker.release(scope, name, limit=3) == 3
+        assert (await worker.release(scope, name, limit=3)).operations == 3
         assert len(await worker.holds()) == 1
         await world.pass_s(600)
         assert len(world.calls) == 3
@@ -238,7 +255,7 @@ def test_a_hold_set_again_keeps_what_the_first_one_held(
             await worker.submit(new_operation(f"k{number}", "vm"))
         await world.pass_s(5)
         await worker.hold(hold_of(world, scope, name))
-        assert await worker.release(scope, name, limit=2) == 2
+        assert (await worker.release(scope, name, limit=2)).operations == 2
         await world.pass_s(600)
         assert len(world.calls) == 2
 
@@ -252,11 +269,11 @@ def test_a_later_hold_stops_again_what_was_let_go(play: Play, new_operation: New
         for number in range(4):
             await worker.submit(new_operation(f"k{number}", "vm"))
         world.permits.refuse("vm@eastus", reason="release_held", for_s=100)
-        assert await worker.release(HoldScope.ALL, limit=2) == 2
+        assert (await worker.release(HoldScope.ALL, limit=2)).operations == 2
         await worker.hold(hold_of(world, HoldScope.ALL, ""))
         await world.pass_s(600)
         assert world.calls == []
-        assert await worker.release(HoldScope.ALL, limit=9) == 4
+        assert (await worker.release(HoldScope.ALL, limit=9)).operations == 4
         await world.pass_s(10)
         assert len(world.calls) == 4
 
@@ -272,7 +289,7 @@ def test_what_one_hold_lets_go_a_later_one_of_another_scope_still_holds(
         await worker.submit(new_operation("k", "vm"))
         await world.pass_s(5)
         await worker.hold(hold_of(world, HoldScope.ALL, ""))
-        assert await worker.release(HoldScope.REGION, "eastus", limit=1) == 1
+        assert (await worker.release(HoldScope.REGION, "eastus", limit=1)).operations == 1
         await world.pass_s(600)
         assert world.calls == []
         await worker.release(HoldScope.ALL)

@@ -44,6 +44,15 @@ class Hold(NamedTuple):
     """Given by the store: a later hold has a higher one, and holds again what was let go before."""
 
 
+class Released(NamedTuple):
+    """What came of a release."""
+
+    operations: int
+    """Let go one by one."""
+    is_lifted: bool
+    """Whether the hold is gone; else it still stops some, or others moved some meanwhile."""
+
+
 def check_hold(hold: Hold) -> None:
     """Refuse what cannot be a hold.
 

@@ -17,6 +17,7 @@ from surgetank.safeguards.operations.action import Action
 from surgetank.safeguards.operations.hold import (
     Hold,
     HoldScope,
+    Released,
     check_hold,
     holds_gate,
 )
@@ -201,7 +202,9 @@ class Operations:
         """Read what is held, oldest first."""
         return (await self._store.survey()).holds
 
-    async def release(self, scope: HoldScope, name: str = "", *, limit: int | None = None) -> int:
+    async def release(
+        self, scope: HoldScope, name: str = "", *, limit: int | None = None
+    ) -> Released:
         """Let what is held go, as backlog and so behind the release.
 
         Args:
@@ -209,10 +212,6 @@ class Operations:
             name: Of the hold.
             limit: So many operations and no more; the hold stands until none is left. None lifts
                 the hold at once.
-
-        Returns:
-            Operations let go one by one; fewer than `limit` when the hold was lifted, as none is
-            left that it stopped, or when others moved some meanwhile: ask again.
 
         Raises:
             InvalidInputError: there is no such hold.
@@ -223,15 +222,14 @@ class Operations:
         if not held:
             raise InvalidInputError(f"no hold of {scope} {name}".rstrip())
         (hold,) = held
-        if limit is None:
-            went, is_lifted = 0, True
-        else:
-            went, is_lifted = await self._let_go(hold, survey, limit=limit)
-        if is_lifted:
+        released = Released(0, is_lifted=True)
+        if limit is not None:
+            released = await self._let_go(hold, survey, limit=limit)
+        if released.is_lifted:
             await self._store.release(hold.number)
             self._log.warning("operations.released", scope=scope.value, name=name)
         self._runner.look_again()
-        return went
+        return released
 
     async def counts(self, lane: Lane | None = None) -> dict[OperationState, int]:
         """Count operations by state, of one lane or of both; every state has an entry."""
@@ -262,11 +260,10 @@ class Operations:
         """Take in no more, let calls under way end for `close_s`, cut off the rest."""
         await self._runner.close()
 
-    async def _let_go(self, hold: Hold, survey: Survey, *, limit: int) -> tuple[int, bool]:
+    async def _let_go(self, hold: Hold, survey: Survey, *, limit: int) -> Released:
         """Let at most `limit` operations past a hold, and past all that were set before it.
 
-        Returns:
-            How many went, and whether none is left that it stopped.
+        The hold is to be lifted when none is left that it stopped.
         """
         went = 0
         while went < limit and (queues := _held_queues(hold, survey)):
@@ -274,15 +271,15 @@ class Operations:
                 more, is_all = await self._let_go_queue(hold, queue, limit=limit - went)
                 went += more
                 if not is_all:
-                    return went, False
+                    return Released(went, is_lifted=False)
             survey = await self._store.survey()  # Workers may have moved some meanwhile.
         if went < limit and hold.scope in (HoldScope.REGION, HoldScope.KIND):
             more, is_all = await self._look_for(hold, limit=limit - went)
-            return went + more, is_all
-        return went, went < limit
+            return Released(went + more, is_lifted=is_all)
+        return Released(went, is_lifted=went < limit)
 
     async def _let_go_queue(self, hold: Hold, queue: str, *, limit: int) -> tuple[int, bool]:
-        """Let go what is in one queue; see `_let_go`, but for others that moved some meanwhile."""
+        """Let go what is in one queue: how many, and whether nobody moved any meanwhile."""
         went = 0
         while went < limit:
             size = min(limit - went, self._policy.batch)
@@ -296,7 +293,11 @@ class Operations:
         return went, True
 
     async def _look_for(self, hold: Hold, *, limit: int) -> tuple[int, bool]:
-        """Let go what a hold of a region or kind stops, though no worker has come across it yet."""
+        """Let go what a hold of a region or kind stops, though no worker has come across it yet.
+
+        Returns:
+            How many went, and whether none is left.
+        """
         went, after = 0, 0
         wanted = Filter(
             states=(OperationState.READY, OperationState.WAITING),

@@ -87,8 +87,8 @@ class HoldRoutes:
         if await self._find(scope, name) is None:
             return _absent(scope, name)
         released = await self.operations.release(scope, name, limit=limit)
-        is_lifted = limit is None or released < limit
-        return answer(ReleaseDocument(released=released, is_lifted=is_lifted))
+        document = ReleaseDocument(released=released.operations, is_lifted=released.is_lifted)
+        return answer(document)
 
     async def _find(self, scope: HoldScope, name: str) -> Hold | None:
         holds = await self.operations.holds()
