@@ -10,13 +10,10 @@ from surgetank.client.held import HeldPermit, check_wait_s, holding
 from surgetank.client.outcome import Classify, outcome_of
 from surgetank.control.governor import GovernorPolicy
 from surgetank.core.ports import Clock, Permits
-from surgetank.core.refusal import refusal_error
+from surgetank.core.refusal import REFUSED_S_MIN, refusal_error
 from surgetank.core.value import Dependency, Lane, Outcome, Permit, Refusal
 from surgetank.runtime.live.clock import SystemClock
 from surgetank.safeguards.operations.permits import GovernedPermits
-
-REFUSED_S_MIN = 0.05
-"""Least seconds between two questions of one waiting caller."""
 
 P = ParamSpec("P")
 T = TypeVar("T")

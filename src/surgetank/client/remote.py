@@ -31,6 +31,7 @@ from surgetank.core.errors import (
     RefusedError,
     ReleaseHeldError,
 )
+from surgetank.core.refusal import REFUSED_S_MIN
 from surgetank.core.value import Dependency, Lane, Outcome
 
 TIMEOUT_S = 5.0
@@ -40,8 +41,6 @@ HELD_S_MAX = 30.0
 """Seconds that one request asks the server to wait; longer waits ask again."""
 AWAY_S = 5.0
 """Seconds for which a server that did not answer is not asked for permits."""
-REFUSED_S_MIN = 0.05
-"""Least seconds between two questions of one waiting caller."""
 _SERVER_FAULT = 500
 _REFUSALS: Mapping[str, type[RefusedError]] = MappingProxyType(
     {kind.code: kind for kind in (BreakerOpenError, ReleaseHeldError, QueueFullError, RefusedError)}

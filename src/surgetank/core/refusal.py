@@ -3,6 +3,10 @@
 from surgetank.core.errors import BreakerOpenError, RefusedError, ReleaseHeldError
 from surgetank.core.value import Refusal
 
+REFUSED_S_MIN = 0.05
+"""Least seconds between two questions of one who waits for leave: a refusal that ends at once must
+not make anybody spin."""
+
 
 def refusal_error(refusal: Refusal) -> RefusedError:
     """Make the error that says the same; its `retry_at` is the refusal's."""

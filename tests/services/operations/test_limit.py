@@ -13,12 +13,12 @@ from surgetank.core.errors import (
     InvalidInputError,
 )
 from surgetank.core.operation import NewOperation, OperationState
+from surgetank.core.refusal import REFUSED_S_MIN
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
 from surgetank.safeguards.operations.action import ActionResult, StepCall, result_of
 from surgetank.safeguards.operations.gatekeeper import (
     GATES_MAX,
     REFUSALS_MAX,
-    REFUSED_S_MIN,
     Gatekeeper,
     Leave,
 )

@@ -257,7 +257,8 @@ def test_more_open_permits_than_the_limit_are_refused(play: Play) -> None:
 @pytest.mark.parametrize(
     ("body", "names"),
     [
-        (b"", "JSON"),
+        (b"", "dependency"),
+        (b"{", "JSON"),
         (b"[]", "the body"),
         ({"dependency": "vm"}, "dependency"),
         ({"dependency": "v m@eastus"}, "dependency"),

@@ -16,6 +16,7 @@ import typer
 
 from surgetank.app.cli.output import JsonFlag
 from surgetank.app.cli.status import ExitStatus
+from surgetank.app.cli.stop import told_to_stop
 from surgetank.app.wiring import actions, configure_logs, live
 from surgetank.core.errors import SurgetankError
 from surgetank.runtime import config
@@ -57,7 +58,7 @@ def _serve(file: ConfigOption = Path("surgetank.toml"), *, json: JsonFlag = Fals
 
 async def _run(configuration: config.Configuration, *, as_json: bool) -> ExitStatus:
     """Serve until told to stop; told twice, leave what is under way."""
-    with _told_to_stop() as (told, told_again):
+    with told_to_stop() as (told, told_again):
         async with live() as adapters:
             if configuration.mirror or configuration.broker:
                 _log().warning("section.unused", sections="mirror, broker")
@@ -90,27 +91,6 @@ async def _told_or_failed(told: "asyncio.Future[ExitStatus]", running: Server) -
             failing.result()
     finally:
         failing.cancel()
-
-
-@contextmanager
-def _told_to_stop() -> Generator[tuple["asyncio.Future[ExitStatus]", "asyncio.Future[ExitStatus]"]]:
-    """Give what becomes done at the first SIGTERM or SIGINT, and what at the second."""
-    loop = asyncio.get_running_loop()
-    told: list[asyncio.Future[ExitStatus]] = [loop.create_future(), loop.create_future()]
-
-    def stop(status: ExitStatus) -> None:
-        for each in told:
-            if not each.done():
-                each.set_result(status)
-                return
-
-    loop.add_signal_handler(signal.SIGTERM, stop, ExitStatus.DONE)
-    loop.add_signal_handler(signal.SIGINT, stop, ExitStatus.INTERRUPTED)
-    try:
-        yield told[0], told[1]
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-        loop.remove_signal_handler(signal.SIGINT)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 from json import dumps
@@ -16,6 +15,7 @@ import typer
 
 from surgetank.app.cli.output import JsonFlag
 from surgetank.app.cli.status import ExitStatus
+from surgetank.app.cli.stop import told_to_stop
 from surgetank.app.wiring import configure_logs, live
 from surgetank.core.errors import ConfigError
 from surgetank.rehearsal.scenario.reader import load
@@ -120,7 +120,7 @@ def _up(
 
 async def _run(plan: Plan, *, data: Path | None, for_s: float | None, as_json: bool) -> ExitStatus:
     """Serve until told to stop."""
-    with _told_to_stop() as told, _directory(data) as directory:
+    with told_to_stop() as (told, _), _directory(data) as directory:
         async with (
             live() as (ports, http, serve, _),
             stand_in(plan, ports, http=http, serve=serve, directory=directory) as standing,
@@ -131,25 +131,6 @@ async def _run(plan: Plan, *, data: Path | None, for_s: float | None, as_json: b
                     return await told
             except TimeoutError:
                 return ExitStatus.DONE
-
-
-@contextmanager
-def _told_to_stop() -> Generator["asyncio.Future[ExitStatus]"]:
-    """Give what becomes done at the first SIGTERM or SIGINT; later ones change nothing."""
-    loop = asyncio.get_running_loop()
-    told: asyncio.Future[ExitStatus] = loop.create_future()
-
-    def stop(status: ExitStatus) -> None:
-        if not told.done():
-            told.set_result(status)
-
-    loop.add_signal_handler(signal.SIGTERM, stop, ExitStatus.DONE)
-    loop.add_signal_handler(signal.SIGINT, stop, ExitStatus.INTERRUPTED)
-    try:
-        yield told
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-        loop.remove_signal_handler(signal.SIGINT)
 
 
 @contextmanager

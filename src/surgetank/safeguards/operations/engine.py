@@ -13,17 +13,13 @@ from typing import NamedTuple
 
 import structlog
 
+from surgetank.control.governor import BREAKER_OPEN, BUDGET_SPENT
 from surgetank.core.errors import ConflictError, DependencyError, IntegrityError, QueueFullError
 from surgetank.core.operation import OperationId, OperationState, Step
 from surgetank.core.ports import Chance, Clock
 from surgetank.core.value import Lane, Outcome, OutcomeKind, Refusal
 from surgetank.safeguards.operations.action import Action, ActionResult, StepCall, result_of
-from surgetank.safeguards.operations.gatekeeper import (
-    BREAKER_OPEN,
-    BUDGET_SPENT,
-    Gatekeeper,
-    Leave,
-)
+from surgetank.safeguards.operations.gatekeeper import Gatekeeper, Leave
 from surgetank.safeguards.operations.hold import hold_of
 from surgetank.safeguards.operations.policy import OperationsPolicy
 from surgetank.safeguards.operations.progress import (

@@ -7,7 +7,9 @@ are left alone, however many operations wait in them.
 import math
 from collections.abc import Sequence
 
+from surgetank.control.governor import BREAKER_OPEN, BUDGET_SPENT
 from surgetank.core.ports import Permits
+from surgetank.core.refusal import REFUSED_S_MIN
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
 from surgetank.safeguards.operations.hold import Hold, holds_dependency
 from surgetank.safeguards.operations.queue import (
@@ -24,11 +26,7 @@ REFUSALS_MAX = 10_000
 """Dependencies and lanes whose refusal is remembered; past it the oldest is forgotten and asked."""
 GATES_MAX = 10_000
 """Queue texts that are kept read."""
-REFUSED_S_MIN = 0.05
-"""A refusal holds at least this long, so that one which ends at once cannot make us spin."""
 
-BREAKER_OPEN = "breaker_open"
-BUDGET_SPENT = "budget_spent"
 HELD = "held"
 """People have stopped calls there: nobody is asked."""
 

@@ -25,19 +25,20 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from json import dumps
 from math import ceil
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from surgetank.control.outcome import DETAIL_LIMIT, RETRY_AFTER_S_MAX
 from surgetank.core.errors import InvalidInputError, QueueFullError, RefusedError
-from surgetank.core.http import Request, Response
+from surgetank.core.http import Response
 from surgetank.core.ports import Clock, Permits
 from surgetank.core.problem import problem
-from surgetank.core.refusal import refusal_error
+from surgetank.core.refusal import REFUSED_S_MIN, refusal_error
 from surgetank.core.route import NOTHING, Call, Role, Route, Schema
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
+from surgetank.safeguards.operations.api.body import Body, read, schema
 
 PATH = "/v1/permits"
 BODY_BYTES_MAX = 4_096
@@ -48,8 +49,6 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9._-]*$"
 """`service@region`, in characters that need no escape in an address or a metric."""
 WAIT_S_MAX = 30.0
 """Of one request, in seconds: half of the minute after which proxies cut a silent connection."""
-REFUSED_S_MIN = 0.05
-"""Least seconds between two questions of one waiting request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,17 +70,7 @@ class PermitsApiPolicy:
             raise InvalidInputError(f"out of range: {self}")
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(
-        allow_inf_nan=False,
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        use_attribute_docstrings=True,
-    )
-
-
-class PermitWanted(_Body):
+class PermitWanted(Body):
     """Asks for leave to make one call."""
 
     dependency: Annotated[str, Field(max_length=NAME_CHARACTERS_MAX, pattern=NAME_PATTERN)]
@@ -92,7 +81,7 @@ class PermitWanted(_Body):
     """Seconds to wait for leave; 0 asks once."""
 
 
-class OutcomeTold(_Body):
+class OutcomeTold(Body):
     """Says how the call ended."""
 
     kind: OutcomeKind
@@ -101,15 +90,12 @@ class OutcomeTold(_Body):
     """Seconds from now until the dependency allows another try, when it said so."""
 
 
-class PermitGiven(_Body):
+class PermitGiven(Body):
     """Leave to make one call."""
 
     id: str
     dependency: str
     lane: Lane
-
-
-B = TypeVar("B", bound=_Body)
 
 
 class _Open(NamedTuple):
@@ -160,11 +146,11 @@ class PermitsApi:
             Route(
                 "POST", PATH, self._give, "Ask for leave to make one call, and wait for it",
                 Role.WORK,
-                body=_schema(PermitWanted), answers={HTTPStatus.OK: _schema(PermitGiven)},
+                body=schema(PermitWanted), answers={HTTPStatus.OK: schema(PermitGiven)},
             ),
             Route(
                 "POST", f"{PATH}/{{id}}/outcome", self._report, "Say how the call ended", Role.WORK,
-                body=_schema(OutcomeTold), answers=ended,
+                body=schema(OutcomeTold), answers=ended,
             ),
             Route(
                 "DELETE", f"{PATH}/{{id}}", self._give_back,
@@ -174,7 +160,7 @@ class PermitsApi:
 
     async def _give(self, call: Call) -> Response:
         """Ask for leave, wait for it, and say what came of it."""
-        wanted = _read(PermitWanted, call.request)
+        wanted = read(PermitWanted, call.request, bytes_max=BODY_BYTES_MAX)
         self._forget_lost()
         try:
             answer = await self._ask(wanted)
@@ -213,7 +199,9 @@ class PermitsApi:
                 self._waiting -= 1
 
     async def _report(self, call: Call) -> Response:
-        return self._end(call.names["id"], _read(OutcomeTold, call.request))
+        return self._end(
+            call.names["id"], read(OutcomeTold, call.request, bytes_max=BODY_BYTES_MAX)
+        )
 
     async def _give_back(self, call: Call) -> Response:
         return self._end(call.names["id"], None)
@@ -307,23 +295,3 @@ def _refused(error: RefusedError, *, now: float) -> Response:
     facts |= {"title": status.phrase, "status": int(status)}
     said = problem(error.code, str(error), headers=headers, facts=facts)
     return said._replace(status=int(status))
-
-
-def _schema(model: type[BaseModel]) -> Schema:
-    return model.model_json_schema(ref_template="#/components/schemas/{model}")
-
-
-def _read(model: type[B], request: Request) -> B:
-    """Read a body.
-
-    Raises:
-        InvalidInputError: It is too long, not JSON, or not what is wanted.
-    """
-    if len(request.body) > BODY_BYTES_MAX:
-        raise InvalidInputError(f"the body exceeds {BODY_BYTES_MAX} bytes")
-    try:
-        return model.model_validate_json(request.body)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the body"
-        raise InvalidInputError(f"{where}: {first['msg']}") from None

@@ -24,19 +24,11 @@ from surgetank.safeguards.operations.postgres_schema import migrate
 from surgetank.safeguards.operations.postgres_session import Connection, Limits, Session
 from surgetank.safeguards.operations.postgres_take import take
 from surgetank.safeguards.operations.postgres_write import transact
-from surgetank.safeguards.operations.record import Change, Due, Record, Saved, Tally
+from surgetank.safeguards.operations.record import Due, Record, Tally
 from surgetank.safeguards.operations.store import EXAMINED_MAX, Decide, Filter, Page, Survey, Taken
 from surgetank.safeguards.operations.text import COLUMNS, DEADLINE_AT, RUN_AT, read_record
-from surgetank.safeguards.operations.write import (
-    Forget,
-    Release,
-    Renew,
-    Save,
-    SetHold,
-    Stop,
-    Submit,
-    Write,
-)
+from surgetank.safeguards.operations.write import Release, SetHold, Submit, Write
+from surgetank.safeguards.operations.writer import GroupedWriter
 
 OPEN_OPERATIONS_MAX = 1_000_000
 """Of all nodes. Each sees what the others have committed: they may exceed it by a batch each."""
@@ -84,7 +76,7 @@ _TALLY = """select lane, state, sum(operations)::bigint, sum(owed)::bigint from 
  group by lane, state having sum(operations) > 0"""
 
 
-class PostgresStore:
+class PostgresStore(GroupedWriter):
     """The `Store` on PostgreSQL."""
 
     def __init__(
@@ -105,11 +97,13 @@ class PostgresStore:
         self._teller = Teller(taking)
         self._listener: Listener | None = None
         self._open_max = open_max
-        self.writes: GroupCommit[Write] = GroupCommit(
-            self._transact,
-            batch=writes_per_commit,
-            pending_max=pending_writes_max,
-            lanes=len(writing),
+        super().__init__(
+            GroupCommit(
+                self._transact,
+                batch=writes_per_commit,
+                pending_max=pending_writes_max,
+                lanes=len(writing),
+            )
         )
         self.repeats = 0
         """Transactions that the server undid and that were made again, for operators and tests."""
@@ -153,37 +147,15 @@ class PostgresStore:
             open_max=open_max,
         )
 
-    async def submit(self, record: Record) -> bool:
-        """Store a new operation; see `Store.submit`."""
-        answer: bool = await self.writes.run(Submit(record))
-        return answer
-
     async def read(self, operation_id: OperationId) -> Record | None:
         """Read one operation; see `Store.read`."""
         rows = await self._read(_READ, (operation_id,))
         return read_record(rows[0]) if rows else None
 
-    async def save(self, changes: Sequence[Change]) -> tuple[Saved, ...]:
-        """Make each change that still holds; see `Store.save`."""
-        answer: tuple[Saved, ...] = await self.writes.run(Save(changes))
-        return answer
-
     async def take(self, queue: str, *, now: float, limit: int, decide: Decide) -> Taken:
         """Read what is due and no other looks at, and save what is decided; see `Store.take`."""
         work = partial(take, queue=queue, now=now, limit=limit, decide=decide)
         return await self._taking.run(work, is_repeatable=False)
-
-    async def stop(self, operation_id: OperationId, state: OperationState) -> bool:
-        """Tell one that is under way to stop; see `Store.stop`."""
-        answer: bool = await self.writes.run(Stop(operation_id, state))
-        return answer
-
-    async def renew(
-        self, leases: Sequence[tuple[OperationId, int]], *, until: float
-    ) -> tuple[bool, ...]:
-        """Move the end of leases; see `Store.renew`."""
-        answer: tuple[bool, ...] = await self.writes.run(Renew(leases, until))
-        return answer
 
     async def survey(self) -> Survey:
         """Read what there is to do and what is held; see `Store.survey`."""
@@ -201,11 +173,6 @@ class PostgresStore:
         """Read operations whose deadline has passed; see `Store.late`."""
         rows = await self._read(_LATE, {"now": float(now), "rows": limit + 1})
         return _due(rows, column=DEADLINE_AT, now=now, limit=limit)
-
-    async def forget(self, *, before: float, limit: int) -> int:
-        """Delete operations that ended long ago; see `Store.forget`."""
-        answer: int = await self.writes.run(Forget(float(before), limit))
-        return answer
 
     async def find(self, wanted: Filter, *, after: int, limit: int) -> Page:
         """Read a page of operations; see `Store.find`."""
@@ -228,16 +195,6 @@ class PostgresStore:
         query = "select generation from surgetank.subject where name = %s and generation >= 0"
         rows = await self._read(query, (subject,))
         return int(rows[0][0]) if rows else None
-
-    async def hold(self, hold: Hold) -> Hold:
-        """Store a hold; see `Store.hold`."""
-        answer: Hold = await self.writes.run(SetHold(hold))
-        return answer
-
-    async def release(self, number: int) -> bool:
-        """Delete a hold; see `Store.release`."""
-        answer: bool = await self.writes.run(Release(number))
-        return answer
 
     async def tally(self) -> tuple[Tally, ...]:
         """Count operations; see `Store.tally`."""

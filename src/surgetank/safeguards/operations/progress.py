@@ -126,8 +126,7 @@ def settle(
         return _look_again(record, position, result, now=now, chance=chance, policy=policy)
     if progress.tries >= policy.tries_max:
         return _give_way(_with_step(record, position, progress), position, now=now)
-    wait_s = delay_s(policy.retry, attempt=progress.tries, chance=chance.random())
-    retry_at = max(now + wait_s, result.outcome.retry_at or 0.0)
+    retry_at = _retry_at(progress, result, now=now, chance=chance, policy=policy)
     return Moved(_wait(record, position, progress, run_at=retry_at), goes_on=False)
 
 
@@ -325,10 +324,22 @@ def _look_again(
     progress = record.progress[position]
     if record.steps[position].probe is None or progress.tries >= policy.tries_max:
         return Moved(_unknown(record, position, now=now), goes_on=False)
-    wait_s = delay_s(policy.retry, attempt=progress.tries, chance=chance.random())
-    retry_at = max(now + wait_s, result.outcome.retry_at or 0.0)
+    retry_at = _retry_at(progress, result, now=now, chance=chance, policy=policy)
     probing = progress._replace(is_probing=True)
     return Moved(_wait(record, position, probing, run_at=retry_at), goes_on=False)
+
+
+def _retry_at(
+    progress: Progress,
+    result: ActionResult,
+    *,
+    now: float,
+    chance: Chance,
+    policy: OperationsPolicy,
+) -> float:
+    """The instant of the next try: after a drawn wait, and not before the dependency allows it."""
+    wait_s = delay_s(policy.retry, attempt=progress.tries, chance=chance.random())
+    return max(now + wait_s, result.outcome.retry_at or 0.0)
 
 
 def _unknown(record: Record, position: int, *, now: float) -> Record:

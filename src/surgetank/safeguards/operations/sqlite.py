@@ -20,22 +20,14 @@ from surgetank.safeguards.operations.commit import (
     GroupCommit,
 )
 from surgetank.safeguards.operations.hold import Hold, HoldScope
-from surgetank.safeguards.operations.record import Change, Due, Record, Saved, Tally
+from surgetank.safeguards.operations.record import Due, Record, Tally
 from surgetank.safeguards.operations.sqlite_error import translated
 from surgetank.safeguards.operations.sqlite_schema import connect
 from surgetank.safeguards.operations.sqlite_write import transact
 from surgetank.safeguards.operations.store import EXAMINED_MAX, Decide, Filter, Page, Survey, Taken
 from surgetank.safeguards.operations.text import COLUMNS, DEADLINE_AT, RUN_AT, read_record
-from surgetank.safeguards.operations.write import (
-    Forget,
-    Release,
-    Renew,
-    Save,
-    SetHold,
-    Stop,
-    Submit,
-    Write,
-)
+from surgetank.safeguards.operations.write import Write
+from surgetank.safeguards.operations.writer import GroupedWriter
 
 OPEN_OPERATIONS_MAX = 1_000_000
 """About 3 GB of operations of three steps."""
@@ -67,7 +59,7 @@ _QUEUES = """with recursive used (queue) as (
 _TALLY = "select lane, state, operations, owed from tally where operations > 0"
 
 
-class SQLiteStore:
+class SQLiteStore(GroupedWriter):
     """The `Store` on SQLite."""
 
     def __init__(
@@ -83,8 +75,8 @@ class SQLiteStore:
         self._blocking = blocking
         self._open_max = open_max
         self._is_closed = False
-        self.writes: GroupCommit[Write] = GroupCommit(
-            self._transact, batch=writes_per_commit, pending_max=pending_writes_max
+        super().__init__(
+            GroupCommit(self._transact, batch=writes_per_commit, pending_max=pending_writes_max)
         )
 
     @classmethod
@@ -113,38 +105,16 @@ class SQLiteStore:
             open_max=open_max,
         )
 
-    async def submit(self, record: Record) -> bool:
-        """Store a new operation; see `Store.submit`."""
-        answer: bool = await self.writes.run(Submit(record))
-        return answer
-
     async def read(self, operation_id: OperationId) -> Record | None:
         """Read one operation; see `Store.read`."""
         records = await self._read(_READ, (operation_id,))
         return records[0] if records else None
-
-    async def save(self, changes: Sequence[Change]) -> tuple[Saved, ...]:
-        """Make each change that still holds; see `Store.save`."""
-        answer: tuple[Saved, ...] = await self.writes.run(Save(changes))
-        return answer
 
     async def take(self, queue: str, *, now: float, limit: int, decide: Decide) -> Taken:
         """Read what is due and save what is decided; see `Store.take`."""
         due = await self.due(queue, now=now, limit=limit)
         changes = decide(due.records)
         return Taken(due, await self.save(changes) if changes else ())
-
-    async def stop(self, operation_id: OperationId, state: OperationState) -> bool:
-        """Tell one that is under way to stop; see `Store.stop`."""
-        answer: bool = await self.writes.run(Stop(operation_id, state))
-        return answer
-
-    async def renew(
-        self, leases: Sequence[tuple[OperationId, int]], *, until: float
-    ) -> tuple[bool, ...]:
-        """Move the end of leases; see `Store.renew`."""
-        answer: tuple[bool, ...] = await self.writes.run(Renew(leases, until))
-        return answer
 
     async def survey(self) -> Survey:
         """Read what there is to do and what is held; see `Store.survey`."""
@@ -158,11 +128,6 @@ class SQLiteStore:
         """Read operations whose deadline has passed; see `Store.late`."""
         return await self._read_due(_LATE, (limit + 1,), column=DEADLINE_AT, now=now, limit=limit)
 
-    async def forget(self, *, before: float, limit: int) -> int:
-        """Delete operations that ended long ago; see `Store.forget`."""
-        answer: int = await self.writes.run(Forget(before, limit))
-        return answer
-
     async def find(self, wanted: Filter, *, after: int, limit: int) -> Page:
         """Read a page of operations; see `Store.find`."""
         return await self._blocking.run(partial(_find, self._connection, wanted, after, limit))
@@ -172,16 +137,6 @@ class SQLiteStore:
         query = "select generation from subject where name = ?"
         rows = await self._blocking.run(partial(_fetch, self._connection, query, (subject,)))
         return int(rows[0][0]) if rows else None
-
-    async def hold(self, hold: Hold) -> Hold:
-        """Store a hold; see `Store.hold`."""
-        answer: Hold = await self.writes.run(SetHold(hold))
-        return answer
-
-    async def release(self, number: int) -> bool:
-        """Delete a hold; see `Store.release`."""
-        answer: bool = await self.writes.run(Release(number))
-        return answer
 
     async def tally(self) -> tuple[Tally, ...]:
         """Count operations; see `Store.tally`."""

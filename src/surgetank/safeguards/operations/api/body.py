@@ -1,5 +1,6 @@
 """What may be asked: bodies of requests, read in strict mode."""
 
+import math
 from datetime import UTC, datetime
 from json import dumps
 from typing import Annotated, TypeVar
@@ -147,12 +148,15 @@ class ReleaseBody(Body):
 B = TypeVar("B", bound=Body)
 
 
-def read(model: type[B], request: Request) -> B:
+def read(model: type[B], request: Request, *, bytes_max: float = math.inf) -> B:
     """Read the body of a request; none at all is an empty object.
 
     Raises:
-        InvalidInputError: It is not JSON, or not what is wanted; the message names the key.
+        InvalidInputError: It is too long, not JSON, or not what is wanted; the message names the
+            key.
     """
+    if len(request.body) > bytes_max:
+        raise InvalidInputError(f"the body exceeds {bytes_max} bytes")
     try:
         return model.model_validate_json(request.body or b"{}")
     except ValidationError as error:
