@@ -86,7 +86,7 @@ class Serving:
             content = None if body is None else json.dumps(body)
             connection.request(method, path, content, headers)
             response = connection.getresponse()
-            return response.status, json.loads(response.read())
+            return response.status, json.loads(response.read() or "null")
         finally:
             connection.close()
 
