@@ -83,6 +83,14 @@ def test_before_the_first_lease_fresh_flows_and_the_backlog_waits(pair: Pair) ->
     assert pair.refused().reason == "release_held"
 
 
+def test_of_a_pace_a_refusal_says_that_its_instant_passes(pair: Pair) -> None:
+    waits_for_lease = pair.refused()
+    pair.exchange()
+    pair.take(Lane.BACKLOG)
+    waits_for_instant = pair.refused()
+    assert (waits_for_lease.is_exact, waits_for_instant.is_exact) == (True, True)
+
+
 def test_nobody_goes_to_the_ledger_before_somebody_asks(pair: Pair) -> None:
     assert pair.holder.due_at == math.inf
     pair.ask()

@@ -299,10 +299,11 @@ class Leaseholder:
             return None
         self._is_held = True
         if self._stretches:
-            return Refusal(self.dependency, RELEASE_HELD, self._stretches[0].next_at)
+            return Refusal(self.dependency, RELEASE_HELD, self._stretches[0].next_at, is_exact=True)
         if self._wants == 0:
             self.due_at = min(self.due_at, now)
-        return self._no(self.lease.reason, self.lease.governor.hold_until_at, now=now)
+        refusal = self._no(self.lease.reason, self.lease.governor.hold_until_at, now=now)
+        return refusal._replace(is_exact=True)  # The next lease may be here then.
 
     def _retry_refusal(self, *, now: float) -> Refusal | None:
         self._retries_asked += 1
