@@ -42,9 +42,9 @@ VM = Dependency("vm@eastus")
 BEFORE_PER_S, AFTER_PER_S = 2_000, 500
 CALL_S = 0.02
 SETTLE_S = 2.0
-"""Seconds until all workers have started and got their share."""
-START_S, START_S_EACH = 3.0, 0.5
-"""Seconds that interpreters take to start: all, and each more."""
+"""Seconds until all workers have got their share."""
+BEGIN_S = 0.5
+"""Seconds until workers that are ready begin."""
 POLICY = GovernorPolicy(
     law=Steps(step_share=1.0, step_s=1e9, rate_per_s_unlearnt=float(BEFORE_PER_S)),
     evidence=EvidencePolicy(samples_min=10**9, interval_s_max=1e9),
@@ -76,10 +76,15 @@ async def opened(place: str, blocking: WorkerThread) -> Ledger:
     return await SQLiteLedger.open(place, blocking, now=host_now)
 
 
-async def work(place: str, worker: str, *, begin_at: float, end_at: float) -> list[float]:
-    """Call as long as it is let through; when each call was made, on the host's clock."""
+async def work(place: str, worker: str) -> list[float]:
+    """Call as long as it is let through; when each call was made, on the host's clock.
+
+    Says when it is ready, and is then told when to begin and to end.
+    """
     clock, blocking = SystemClock(), WorkerThread()
     ledger = await opened(place, blocking)
+    print("ready", flush=True)
+    begin_at, end_at = map(float, sys.stdin.readline().split())
     permits = SharedPermits(
         ledger, worker=worker, default=POLICY, clock=clock, chance=Random(worker)
     )
@@ -147,17 +152,27 @@ def worst(made: list[float], *, span_s: float) -> int:
     return max((bisect_left(made, at + span_s) - i for i, at in enumerate(made)), default=0)
 
 
+def started(place: str, name: str) -> subprocess.Popen[str]:
+    """Start a worker."""
+    command = [sys.executable, __file__, "--place", place, "--name", name]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)  # noqa: S603 - ourselves
+
+
 def measure(store: str, workers: int, *, seconds: float) -> Figures:
     """Run the workers, cut the rate half way, and count."""
     with place_of(store) as place:
-        begin_at = host_now() + START_S + START_S_EACH * workers
+        running = [started(place, f"w{number}") for number in range(workers)]
+        for process in running:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        begin_at = host_now() + BEGIN_S
         cut_at = begin_at + SETTLE_S + seconds
         end_at = cut_at + seconds
-        command = [sys.executable, __file__, "--place", place, "--span", str(begin_at), str(end_at)]
-        running = [
-            subprocess.Popen([*command, "--name", f"w{i}"], stdout=subprocess.PIPE)  # noqa: S603 - ourselves
-            for i in range(workers)
-        ]
+        for process in running:
+            assert process.stdin is not None
+            process.stdin.write(f"{begin_at} {end_at}\n")
+            process.stdin.flush()
         asyncio.run(asyncio.sleep(cut_at - host_now()))
         cut_at = cut(place)
         outputs = [process.communicate()[0] for process in running]
@@ -190,12 +205,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--place", help=argparse.SUPPRESS)
     parser.add_argument("--name", help=argparse.SUPPRESS)
-    parser.add_argument("--span", type=float, nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.place is not None:
-        begin_at, end_at = given.span
-        made = asyncio.run(work(given.place, given.name, begin_at=begin_at, end_at=end_at))
-        json.dump(made, sys.stdout)
+        json.dump(asyncio.run(work(given.place, given.name)), sys.stdout)
         return
     for workers in given.workers:
         figures = measure(given.store, workers, seconds=given.seconds)
