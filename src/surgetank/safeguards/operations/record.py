@@ -104,13 +104,11 @@ class Record(NamedTuple):
     @property
     def owed(self) -> int:
         """Optional steps that were skipped and are still to be done; none once it has failed."""
-        if self.state in LOST_STATES:
-            return 0
         owed = 0
         for progress in self.progress:
             if progress.state is StepState.OWED and not progress.is_given_up:
                 owed += 1
-        return owed
+        return 0 if owed and self.state in LOST_STATES else owed
 
 
 _PLACES = {name: place for place, name in enumerate(Record._fields)}
