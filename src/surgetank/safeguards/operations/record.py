@@ -184,6 +184,12 @@ def identify(key: str) -> OperationId:
     return OperationId(hashlib.sha256(key.encode()).hexdigest()[:32])
 
 
+def ordered_key(operation_id: str) -> str:
+    """Give the key in order of time whose operation has this name, if its key is one."""
+    parts = (operation_id[:8], operation_id[8:12], operation_id[12:16], operation_id[16:20])
+    return "-".join((*parts, operation_id[20:]))
+
+
 def clip(text: str) -> str:
     """Shorten what a dependency said to what is kept of it."""
     return text if len(text) <= DETAIL_CHARACTERS_MAX else text[: DETAIL_CHARACTERS_MAX - 1] + "…"
