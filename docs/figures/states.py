@@ -58,8 +58,8 @@ OPERATION: Mapping[Pair, str] = {
         "unknown",
     ): "A call that may not be repeated may have been made, and no probe could "
     "tell: a person must look.",
-    ("running", "expired"): "A call ended after the deadline, and others were still to be made: "
-    "none is. Where it was the last and ended well, the operation has succeeded.",
+    ("running", "expired"): "A call ended after the deadline: no further one is made. This is so "
+    "even where that call was the last.",
     ("running", "cancelled"): "It was told to stop while a call was under way, which ended first, "
     "or whose worker went silent.",
     ("running", "superseded"): "It was told to stop while a call was under way, which ended first, "

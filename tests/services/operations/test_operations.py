@@ -308,20 +308,6 @@ def test_a_deadline_that_passes_during_a_call_stops_the_next(
     play(main)
 
 
-def test_one_whose_last_call_ends_well_after_its_deadline_has_succeeded(
-    play: Play, new_operation: New
-) -> None:
-    async def main(world: Any) -> None:
-        world.call_s = 60
-        deadline_at = world.clock.now() + 50
-        receipt = await world.worker().submit(new_operation("k", "vm", deadline_at=deadline_at))
-        record = await world.ended(receipt.id)
-        assert record.state is OperationState.SUCCEEDED
-        assert record.finished_at > deadline_at
-
-    play(main)
-
-
 def test_more_late_operations_than_a_batch_all_expire(play: Play, new_operation: New) -> None:
     async def main(world: Any) -> None:
         world.permits.refuse("vm@eastus", reason="release_held", for_s=100)

@@ -376,11 +376,10 @@ class Engine:
 
 
 def _ended(record: Record, *, now: float) -> Record | None:
-    """What is to make no further call; None when it may, or when all its calls are made."""
+    """What is to make no further call; None when it may."""
     if record.stop:
         return stop(record, OperationState(record.stop), now=now)
-    is_over = is_late(record, now=now) and next_position(record) is not None
-    return expire(record, now=now) if is_over else None
+    return expire(record, now=now) if is_late(record, now=now) else None
 
 
 def _goes_round(record: Record, position: int, refusal: Refusal) -> bool:

@@ -13,7 +13,7 @@ probe: OK              | the step is done
 probe: nothing there   | the call was not made: another try after a drawn wait
 probe: anything else   | the probe again after a drawn wait; tries spent: unknown
 refused leave          | a way round if there is one; else wait, and after `fresh_s` as backlog
-deadline passed        | expired, unless it only owes or all its calls are made
+deadline passed        | expired, unless it only owes
 lease ran out          | as TIMEOUT with the call possibly made, but at once and without a wait
 told to stop           | cancelled or superseded, once no call is under way
 
