@@ -60,11 +60,11 @@ def ask(place: str, query: str) -> list[Any]:
 
         with psycopg.connect(place, options="-c search_path=surgetank") as connection:
             return list(connection.execute(query.encode()).fetchall())
-    connection = sqlite3.connect(place)
+    file = sqlite3.connect(place)
     try:
-        return connection.execute(query).fetchall()
+        return file.execute(query).fetchall()
     finally:
-        connection.close()
+        file.close()
 
 
 def states(place: str) -> dict[str, str]:

@@ -83,6 +83,7 @@ class Story:
             self.doubtful.add(wish)  # Should we be killed during the call.
         planned = self.next_endings.get(call.step_name)
         kind, acted, saves = planned.pop(0) if planned else (OutcomeKind.OK, False, False)
+        acted = acted and kind not in (OutcomeKind.BLOCKED, OutcomeKind.PERMANENT)  # Not made.
         await self.world.pass_s(0.2)
         if saves:
             await call.save("begun")
