@@ -42,7 +42,7 @@ def read_until_killed(worker: "subprocess.Popen[bytes]", lines_max: int) -> list
 
 def states(folder: Path) -> dict[str, str]:
     connection = sqlite3.connect(folder / "operations.db")
-    found = dict(connection.execute("select id, state from operation").fetchall())
+    found = dict(connection.execute("select lower(hex(id)), state from operation").fetchall())
     connection.close()
     return found
 
@@ -89,7 +89,7 @@ def test_a_call_that_may_not_be_repeated_is_made_at_most_once(
     folder, _ = killed
     connection = sqlite3.connect(folder / "operations.db")
     once = connection.execute(
-        "select id from (select id, content ->> 0 as key from operation join body using (number)) "
+        "select lower(hex(id)) from (select id, content ->> 0 as key from operation join body using (number)) "
         "where key like '%-%' and cast(substr(key, instr(key, '-') + 1) as integer) % 4 = 0"
     ).fetchall()
     connection.close()

@@ -25,7 +25,7 @@ def test_workers_go_on_by_themselves_when_the_file_is_let_go(
     made_meanwhile, logged = ours.calls_while(locked_s), ours.said()
     other.execute("rollback")
     ours.finish()
-    states = dict(other.execute("select id, state from operation").fetchall())
+    states = dict(other.execute("select lower(hex(id)), state from operation").fetchall())
     other.close()
     assert "the store is locked by another process" in logged
     assert made_meanwhile == 0, "nothing is begun that cannot be written down"

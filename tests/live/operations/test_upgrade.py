@@ -68,7 +68,8 @@ def ask(place: str, query: str) -> list[Any]:
 
 
 def states(place: str) -> dict[str, str]:
-    return dict(ask(place, "select id, state from operation"))
+    name = "id" if "://" in place else "lower(hex(id))"
+    return dict(ask(place, f"select {name}, state from operation"))  # noqa: S608 - ours
 
 
 def versions(place: str) -> list[Any]:

@@ -48,6 +48,7 @@ from surgetank.safeguards.operations.record import (
     Saved,
 )
 from surgetank.safeguards.operations.store import Store
+from surgetank.safeguards.operations.time_limit import TimeLimit
 
 
 class Advance(NamedTuple):
@@ -112,6 +113,7 @@ class Engine:
         self._worker = worker
         self._landed = landed
         self._opened = opened
+        self._time_limit = TimeLimit(policy.step_s_max)
         self._is_closing = False
         self._log = structlog.get_logger("surgetank.operations").bind(worker=worker)
         self.flights: dict[OperationId, Flight] = {}
@@ -253,12 +255,11 @@ class Engine:
             save=partial(self._checkpoint, flight),
         )
         try:
-            async with asyncio.timeout(self._policy.step_s_max):
-                return await action(call)
+            return await self._time_limit.run(action(call))
         except ConflictError:
             raise
-        except TimeoutError:
-            outcome = Outcome(OutcomeKind.TIMEOUT, f"no end in {self._policy.step_s_max:g} s")
+        except TimeoutError as error:
+            outcome = Outcome(OutcomeKind.TIMEOUT, str(error))
         except DependencyError as error:
             return result_of(error, checkpoint=_checkpoint_of(flight))
         except Exception as error:  # noqa: BLE001 - a defect of an action ends one call, not us

@@ -4,7 +4,7 @@
 
 create table operation (
     number integer primary key autoincrement, -- order of submission
-    id text not null unique,          -- names the idempotency key: see record.py, identify
+    id blob not null unique,          -- names the idempotency key, in 16 bytes: see record.py, identify
     lane text not null check (lane in ('fresh', 'backlog')),
     state text not null,
     queue text,            -- what it waits for: see queue.py; null when nothing is left to do
