@@ -48,7 +48,7 @@ def states(folder: Path) -> dict[str, str]:
 
 
 def effects(folder: Path) -> dict[str, list[str]]:
-    """The calls made for each operation, in order."""
+    """The calls made for each operation and its end, in order."""
     found = defaultdict[str, list[str]](list)
     for line in (folder / "effects").read_text().splitlines():
         operation_id, step, _ = line.split()
@@ -77,7 +77,8 @@ def test_every_acknowledged_operation_ends(killed: tuple[Path, list[str]]) -> No
 
 
 def test_a_finished_step_never_runs_again(killed: tuple[Path, list[str]]) -> None:
-    # The next step begins in the write that ends the one before: once it is seen, that is over.
+    # The next step begins in the write that ends the one before: once it is seen, that is over. So
+    # is the last one when the end is stored.
     for steps in effects(killed[0]).values():
         assert steps == sorted(steps)
 
@@ -114,4 +115,4 @@ def test_two_workers_on_one_file_run_each_step_once(tmp_path: Path) -> None:
     found, made = states(tmp_path), effects(tmp_path)
     assert len(acknowledged) == 300
     assert {found[each] for each in acknowledged} == {"succeeded"}
-    assert {tuple(made[each]) for each in acknowledged} == {("s0", "s1", "s2")}
+    assert {tuple(made[each]) for each in acknowledged} == {("s0", "s1", "s2", "stored")}

@@ -17,6 +17,7 @@ from surgetank.safeguards.operations.hold import HOLDS_MAX, Hold
 from surgetank.safeguards.operations.queue import LEASED, NEXT
 from surgetank.safeguards.operations.record import OPEN_STATES, Change, Record, Saved
 from surgetank.safeguards.operations.sqlite_error import translated
+from surgetank.safeguards.operations.sqlite_schema import check_schema
 from surgetank.safeguards.operations.sqlite_text import SQLITE_COLUMNS, name_bytes
 from surgetank.safeguards.operations.subject import Subject, begins_again, place, place_again
 from surgetank.safeguards.operations.text import read_record, write_content, write_progress
@@ -84,11 +85,12 @@ def transact(
 
     Raises:
         DependencyError: the database failed; nothing was written, unless the error says so.
-        IntegrityError: the database is damaged.
+        IntegrityError: the database is damaged, or a newer release keeps it for itself.
     """
     with translated(may_have_acted=False):
         connection.execute("begin immediate")
         try:
+            check_schema(connection)
             results = _Transaction(connection, open_max=open_max).make(writes)
         except BaseException:
             _roll_back(connection)
