@@ -20,6 +20,8 @@ CODE    := $(wildcard src tests bench docs hatch_build.py)
 SOURCES := $(shell find src -not -name '*.pyc' -not -name __pycache__)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
            --no-header --no-emit-index-url $(if $(UPGRADE),--upgrade)
+# Half of the tests start an interpreter or more: none shall compile all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 # A file stays with one worker, so that what its tests share is made once.
 PYTEST  := $(BIN)/pytest -n $(WORKERS) --dist loadfile
 
