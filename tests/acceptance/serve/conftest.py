@@ -78,7 +78,7 @@ class Serving:
     def ask(
         self, method: str, path: str, body: Any = None, *, token: str = TOKEN
     ) -> tuple[int, Any]:
-        """Ask once, as any client would."""
+        """Ask once, as any client would; gives what JSON says, None where nothing was said."""
         parts = urlsplit(self.url)
         connection = HTTPConnection(str(parts.hostname), parts.port, timeout=WAIT_S)
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
@@ -86,7 +86,7 @@ class Serving:
             content = None if body is None else json.dumps(body)
             connection.request(method, path, content, headers)
             response = connection.getresponse()
-            return response.status, json.loads(response.read())
+            return response.status, json.loads(response.read() or b"null")
         finally:
             connection.close()
 
