@@ -140,42 +140,6 @@ def test_a_server_that_drains_takes_nothing_in_and_still_tells(play: Play) -> No
     play(main)
 
 
-def test_a_server_that_drains_gives_no_permit(play: Play) -> None:
-    async def main(world: Any) -> None:
-        await world.server.drain()
-        refused = await world.ask("POST", "/v1/permits", {"dependency": "vm@eastus"}, who="worker")
-        assert (refused.status, refused.body["code"]) == (503, "refused")
-
-    play(main)
-
-
-@pytest.mark.parametrize(
-    ("method", "rest", "body"),
-    [("POST", "/outcome", {"kind": "ok"}), ("DELETE", "", None)],
-    ids=["reported", "given back"],
-)
-def test_a_server_that_drains_takes_the_ends_of_permits_that_it_gave(
-    play: Play, method: str, rest: str, body: Any
-) -> None:
-    async def main(world: Any) -> None:
-        given = await world.ask("POST", "/v1/permits", {"dependency": "vm@eastus"}, who="worker")
-        await world.server.drain()
-        path = f"/v1/permits/{given.body['id']}{rest}"
-        assert (await world.ask(method, path, body, who="worker")).status == 204
-        (dependency,) = (await world.ask("GET", "/v1/dependencies")).body["dependencies"]
-        assert (dependency["name"], dependency["in_flight"]) == ("vm@eastus", 0)
-
-    play(main)
-
-
-def test_a_server_that_drains_takes_the_end_of_a_permit_from_workers_only(play: Play) -> None:
-    async def main(world: Any) -> None:
-        await world.server.drain()
-        assert (await world.ask("DELETE", "/v1/permits/x", who="reader")).status == 403
-
-    play(main)
-
-
 def test_a_store_that_does_not_answer_makes_it_unready(play: Play) -> None:
     async def main(world: Any) -> None:
         async def ask_store() -> None:

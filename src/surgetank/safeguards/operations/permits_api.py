@@ -57,7 +57,8 @@ class PermitsApiPolicy:
     """Limits of the API; raises `InvalidInputError` if out of range."""
 
     open_max: int = 20_000
-    """Permits given and not yet ended; at least 1. Some 10 MB."""
+    """Permits given and not yet ended; at least 1. More are refused as `queue_full`. The default
+    is some 10 MB."""
     open_s: float = 21_600.0
     """Seconds after which a permit that was not ended counts as lost; above 0. Six hours are the
     longest job of the hosted runners that we know of."""
