@@ -32,7 +32,8 @@ def worker() -> Generator[Any]:
         task_default_queue="governed",
         worker_hijack_root_logger=False,  # other tests look at what is logged
     )
-    with start_worker(app, pool="threads", concurrency=1, perform_ping_check=False) as worker:
+    started: Any = start_worker(app, pool="threads", concurrency=1, perform_ping_check=False)
+    with started as worker:
         yield worker
     app.close()
 
