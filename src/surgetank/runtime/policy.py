@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from surgetank.core.errors import InvalidInputError
+from surgetank.safeguards.operations.permits_api import PermitsApiPolicy
 
 PORT_MAX = 65_535
 AUDIT_BYTES_MIN = 1 << 16
@@ -73,6 +74,8 @@ class ServePolicy:
     """Connections at once; at least 1. More are answered 503."""
     audit: AuditPolicy = field(default_factory=AuditPolicy)
     """How long it is remembered who held, released, cancelled and redrove what."""
+    permits: PermitsApiPolicy = field(default_factory=PermitsApiPolicy)
+    """Permits for orchestrators and runners that are not in this process."""
 
     def __post_init__(self) -> None:
         counts = (self.body_bytes_max, self.connections_max)

@@ -131,7 +131,7 @@ async def server(
             is_failed=lambda: running.is_failed,
         )
         gate = Gate(
-            [mount("/", _routes(operations, permits, audit, health, ports))],
+            [mount("/", _routes(operations, permits, audit, health, ports, policy))],
             tokens=tokens,
             is_open=policy.is_open,
             audit=audit,
@@ -193,9 +193,12 @@ def _routes(
     audit: AuditTrail,
     health: Health,
     ports: Ports,
+    policy: ServePolicy,
 ) -> Routes:
     clock, chance = ports.clock, ports.chance
-    permits_api = PermitsApi(permits, clock=clock, new_id=lambda: _new_id(chance))
+    permits_api = PermitsApi(
+        permits, clock=clock, new_id=lambda: _new_id(chance), policy=policy.permits
+    )
     routes = (
         *health.routes(),
         *operation_routes(operations, clock=clock, views=permits.views),

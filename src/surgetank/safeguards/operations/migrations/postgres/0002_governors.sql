@@ -1,3 +1,4 @@
+-- Readable from version 1.
 -- Governors that workers share: one row for each dependency. Times in `state` are on this server's
 -- clock.
 
