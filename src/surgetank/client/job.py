@@ -111,8 +111,13 @@ class Job:
         return HeldPermit(name, lane, lambda outcome: self._do(self._end(permit, outcome)))
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` in the thread, and wait for it."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        """Run `work` in the thread, and wait for it; who is interrupted meanwhile ends it."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
 
     async def _ask(
         self, dependency: Dependency, *, lane: Lane, retry: bool, wait_s: float

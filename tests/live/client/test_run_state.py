@@ -1,10 +1,13 @@
 """`surgetank run --state`: jobs of one machine that share governors in a file, without a server."""
 
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,13 @@ def begun(process: Process) -> Process:
     return process
 
 
+def workers(file: Path) -> int:
+    """Count who is at the governor in a file."""
+    with closing(sqlite3.connect(file)) as connection:
+        row = connection.execute("select state from governor").fetchone()
+    return len(json.loads(row[0])["members"])
+
+
 @pytest.mark.parametrize("status", [0, 7])
 def test_the_status_of_the_command_is_kept_and_nothing_is_said(start: Start, status: int) -> None:
     assert end(start("--", "sh", "-c", f"cat; exit {status}"), "some words") == (
@@ -100,6 +110,19 @@ def test_the_permit_of_a_job_that_was_killed_is_free_again(start: Start) -> None
     killed = begun(start(*backlog, *WAITS, law=ONE_AT_ONCE))
     killed.kill()
     assert end(start(*backlog, "echo", "run", law=ONE_AT_ONCE))[:2] == (0, "run\n")
+
+
+def test_a_job_that_is_interrupted_while_it_waits_leaves_at_once(
+    start: Start, tmp_path: Path
+) -> None:
+    backlog, file = ("--lane", "backlog", "--wait", "60", "--"), tmp_path / "governors.db"
+    first = begun(start(*backlog, *WAITS, law=ONE_AT_ONCE))
+    waiting = start(*backlog, "echo", "run", law=ONE_AT_ONCE)
+    while workers(file) < 2:
+        assert waiting.poll() is None, "it waits"
+    waiting.send_signal(signal.SIGINT)
+    assert end(waiting) == (130, "", "")
+    assert (workers(file), first.poll()) == (1, None)
 
 
 def test_what_stops_a_job_is_sent_on_to_its_command(start: Start) -> None:
