@@ -144,7 +144,7 @@ def test_a_fallback_goes_before_a_debt() -> None:
 
 @pytest.mark.parametrize("step", [{}, {"is_optional": True, "is_security": True}])
 def test_what_is_blocked_and_needed_sleeps_as_backlog_and_spends_no_try(
-    step: dict[str, bool],
+    step: dict[str, Any],
 ) -> None:
     record, goes_on = answer(started(tries=2, **step), OutcomeKind.BLOCKED, checkpoint="kept")
     assert record.progress[0] == Progress(tries=1, sleeps=1, checkpoint="kept", detail=SAID)
@@ -165,7 +165,7 @@ def test_a_blocked_fallback_wakes_with_its_own_arguments() -> None:
 
 
 @pytest.mark.parametrize("step", [{}, {"is_optional": True, "is_security": True}])
-def test_what_is_answered_permanent_and_needed_fails(step: dict[str, bool]) -> None:
+def test_what_is_answered_permanent_and_needed_fails(step: dict[str, Any]) -> None:
     record, goes_on = answer(started(**step), OutcomeKind.PERMANENT)
     assert (record.state, record.queue, record.worker) == (OperationState.FAILED, None, "")
     assert (record.finished_at, record.detail) == (NOW, f"vm: {SAID}")
@@ -334,7 +334,7 @@ def test_what_is_late_expires() -> None:
     [(Progress(), {"is_repeatable": True}), (Progress(checkpoint="taken"), {})],
 )
 def test_a_call_that_went_silent_and_may_be_repeated_is_tried_again_at_once(
-    was: Progress, step: dict[str, bool]
+    was: Progress, step: dict[str, Any]
 ) -> None:
     record = lapse(started(was=was, **step))
     assert record.progress[0] == was._replace(tries=1, detail="its worker went silent")
