@@ -20,8 +20,11 @@ CODE    := $(wildcard src tests bench docs hatch_build.py)
 SOURCES := $(shell find src -not -name '*.pyc' -not -name __pycache__)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
            --no-header --no-emit-index-url $(if $(UPGRADE),--upgrade)
-# A file stays with one worker, so that what its tests share is made once.
-PYTEST  := $(BIN)/pytest -n $(WORKERS) --dist loadfile
+# Half of the tests start an interpreter or more: none shall compile all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+# A file stays with one worker, so that what its tests share is made once. Files are given out in
+# their order: by default those of few tests come last, and they are the long ones.
+PYTEST  := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help
 help: ## List the targets

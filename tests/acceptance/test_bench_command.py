@@ -43,8 +43,10 @@ def without_numba(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(folder)}
 
 
-def test_without_the_extra_it_says_what_to_install(run: Run, without_numba: dict[str, str]) -> None:
-    answer = run("bench", "drain", "--laws", "aimd", **without_numba)
+def test_without_the_extra_it_says_what_to_install(
+    run_installed: Run, without_numba: dict[str, str]
+) -> None:
+    answer = run_installed("bench", "drain", "--laws", "aimd", **without_numba)
     assert answer.stderr == (
         "surgetank: bench drain needs numba, which is not installed: "
         "pip install 'surgetank[bench]'\n"
@@ -53,9 +55,9 @@ def test_without_the_extra_it_says_what_to_install(run: Run, without_numba: dict
 
 
 def test_without_the_extra_programs_are_told_as_well(
-    run: Run, without_numba: dict[str, str]
+    run_installed: Run, without_numba: dict[str, str]
 ) -> None:
-    answer = run("bench", "drain", "--json", "-", **without_numba)
+    answer = run_installed("bench", "drain", "--json", "-", **without_numba)
     error = json.loads(answer.stdout)["error"]
     assert error["code"] == "invalid_input"
     assert "surgetank[bench]" in error["message"]
@@ -63,10 +65,10 @@ def test_without_the_extra_programs_are_told_as_well(
 
 
 def test_without_the_extra_the_rest_of_the_command_works(
-    run: Run, without_numba: dict[str, str]
+    run_installed: Run, without_numba: dict[str, str]
 ) -> None:
-    assert run("bench", "drain", "--schema", **without_numba).stdout == published()
-    assert run("--help", **without_numba).returncode == 0
+    assert run_installed("bench", "drain", "--schema", **without_numba).stdout == published()
+    assert run_installed("--help", **without_numba).returncode == 0
 
 
 @pytest.mark.parametrize(

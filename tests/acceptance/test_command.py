@@ -12,8 +12,8 @@ import surgetank
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_version_is_the_packages(run: Run) -> None:
-    assert run("--version").stdout == f"surgetank {surgetank.__version__}\n"
+def test_version_is_the_packages(run_installed: Run) -> None:
+    assert run_installed("--version").stdout == f"surgetank {surgetank.__version__}\n"
 
 
 def test_version_as_json(run: Run) -> None:
@@ -48,8 +48,8 @@ def test_words_it_does_not_know_are_bad_input(run: Run, words: tuple[str, ...], 
     assert (answer.returncode, answer.stdout) == (2, "")
 
 
-def test_words_it_does_not_know_as_json(run: Run) -> None:
-    answer = run("confg", "--json")
+def test_words_it_does_not_know_as_json(run_installed: Run) -> None:
+    answer = run_installed("confg", "--json")
     assert json.loads(answer.stdout)["error"]["code"] == "invalid_input"
     assert (answer.returncode, answer.stderr) == (2, "")
 

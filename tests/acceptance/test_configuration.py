@@ -8,6 +8,7 @@ from surgetank.core.errors import ConfigError, InvalidInputError
 from surgetank.core.value import dependency
 from surgetank.runtime import config
 from surgetank.safeguards.broker.policy import BrokerPolicy
+from surgetank.safeguards.operations.permits_api import PermitsApiPolicy
 
 Write = Callable[[str], Path]
 
@@ -84,6 +85,10 @@ def test_inf_says_for_ever(write: Write) -> None:
         ("[[mirror.rules]]\nhost = 'a'", "mirror.rules[0].dependency", "required"),
         ("operations = 3", "operations", "should be an object"),
         ("[mirror]\nrules = []", "mirror.rules", "from 1 to 256 rules"),
+        ("[serve.permits]\nopen_max = 0", "serve.permits.open_max", "at least 1"),
+        ("[serve.permits]\nopen_s = 0", "serve.permits.open_s", "above 0"),
+        ("[serve.permits]\nended_max = 0", "serve.permits.ended_max", "at least 1"),
+        ("[serve.permits]\nwaiting_max = -1", "serve.permits.waiting_max", "at least 0"),
     ],
 )
 def test_an_error_names_the_key_and_what_would_do(
@@ -92,6 +97,13 @@ def test_an_error_names_the_key_and_what_would_do(
     problem = _problem(write(text))
     assert problem.key == key
     assert wanted in problem.wanted
+
+
+def test_a_key_below_a_section_of_the_server_leaves_its_neighbours_as_they_are(
+    write: Write,
+) -> None:
+    permits = config.read(write("[serve.permits]\nopen_s = 60")).serve.permits
+    assert permits == PermitsApiPolicy(open_s=60.0)
 
 
 def test_an_error_names_the_file_and_the_value(write: Write) -> None:

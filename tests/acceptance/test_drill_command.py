@@ -11,8 +11,6 @@ from surgetank.rehearsal.scenario import reader
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-UNTRACED = {"COVERAGE_PROCESS_CONFIG": ""}
-"""The first test is traced by coverage; for the others it would only be slow."""
 FULL = (Path(reader.__file__).parents[1] / "library" / "azure-2026-02.yaml").read_text()
 SHORT = FULL.replace("2026-02-03T07:00:00Z", "2026-02-02T18:40:00Z")
 """Forty minutes: reads are blocked, and no token fails."""
@@ -26,8 +24,8 @@ def scenario(tmp_path: Path) -> str:
     return "short.yaml"
 
 
-def test_met_is_zero_and_files_are_whole(run: Run, scenario: str, tmp_path: Path) -> None:
-    ended = run(
+def test_met_is_zero_and_files_are_whole(run_installed: Run, scenario: str, tmp_path: Path) -> None:
+    ended = run_installed(
         "drill", scenario, "--seeds", "2", "--jobs", "1", "--variant", "nobody",
         "--variant", "everybody-all", "--json", "out.json", "--report", "page.html",
     )  # fmt: skip
@@ -47,14 +45,14 @@ def test_met_is_zero_and_files_are_whole(run: Run, scenario: str, tmp_path: Path
 
 def test_not_met_is_one(run: Run, tmp_path: Path) -> None:
     (tmp_path / "short.yaml").write_text(SHORT)
-    ended = run("drill", "short.yaml", "--seed", "1", "--variant", "nobody", **UNTRACED)
+    ended = run("drill", "short.yaml", "--seed", "1", "--variant", "nobody")
     assert ended.returncode == 1, ended.stderr
     assert "verdict NOT MET" in ended.stdout
     assert "replay: surgetank drill short.yaml --variant nobody --seed 1" in ended.stdout
 
 
 def test_json_on_standard_output_is_json_alone(run: Run, scenario: str) -> None:
-    ended = run("drill", scenario, "--seed", "3", "--variant", "nobody", "--json", "-", **UNTRACED)
+    ended = run("drill", scenario, "--seed", "3", "--variant", "nobody", "--json", "-")
     assert ended.returncode == 0, ended.stderr
     result = json.loads(ended.stdout)
     assert result["schema"] == "surgetank/drill-result/v1"
@@ -63,8 +61,8 @@ def test_json_on_standard_output_is_json_alone(run: Run, scenario: str) -> None:
 
 def test_a_seed_replays(run: Run, scenario: str) -> None:
     words = ("drill", scenario, "--variant", "nobody", "--json", "-")
-    alone = json.loads(run(*words, "--seed", "2", **UNTRACED).stdout)
-    among = json.loads(run(*words, "--seeds", "2", **UNTRACED).stdout)
+    alone = json.loads(run(*words, "--seed", "2").stdout)
+    among = json.loads(run(*words, "--seeds", "2").stdout)
     assert alone["variants"]["nobody"]["seeds"]["2"] == among["variants"]["nobody"]["seeds"]["2"]
 
 

@@ -20,8 +20,6 @@ from surgetank.rehearsal.scenario import reader
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 COMMAND = Path(sys.executable).with_name("surgetank")
-UNTRACED = {"COVERAGE_PROCESS_CONFIG": ""}
-"""Only the first test of a kind is traced by coverage; for the others it would only be slow."""
 FULL = (Path(reader.__file__).parents[1] / "library" / "azure-2026-02.yaml").read_text()
 SHORT = FULL.replace("2026-02-03T07:00:00Z", "2026-02-02T18:10:00Z")
 """Ten minutes: reads are blocked, and tokens do not fail."""
@@ -76,7 +74,7 @@ def test_a_drill_leaves_what_ci_reads(folder: Path) -> None:
 
 def test_a_drill_that_is_not_met_leaves_it_too(run: Run, folder: Path) -> None:
     (folder / "short.yaml").write_text(SHORT)
-    ended = run(*ONE, "--junit", "failed.xml", "--review", "failed.md", **UNTRACED)
+    ended = run(*ONE, "--junit", "failed.xml", "--review", "failed.md")
     assert ended.returncode == 1
     command = "surgetank drill short.yaml --variant nobody --seed 1"
     assert f"replay: {command}" in (folder / "failed.xml").read_text()
@@ -101,7 +99,7 @@ def test_a_trace_with_another_event_shows_where_they_part(run: Run, folder: Path
     lines = (folder / "run.jsonl").read_text().splitlines()
     lines[9] = json.dumps([*json.loads(lines[9])[:-1], "flipped"])
     (folder / "run.jsonl").write_text("".join(f"{line}\n" for line in lines))
-    ended = run("drill", "--replay", "run.jsonl", "short.yaml", **UNTRACED)
+    ended = run("drill", "--replay", "run.jsonl", "short.yaml")
     assert ended.returncode == 1, ended.stderr
     assert ended.stdout.startswith("parted at event 9 of ")
     assert "flipped" in ended.stdout
@@ -109,13 +107,13 @@ def test_a_trace_with_another_event_shows_where_they_part(run: Run, folder: Path
 
 def test_a_trace_that_was_cut_short_is_bad_input(run: Run, folder: Path) -> None:
     (folder / "run.jsonl").write_bytes((folder / "run.jsonl").read_bytes()[:-10])
-    ended = run("drill", "--replay", "run.jsonl", "short.yaml", **UNTRACED)
+    ended = run("drill", "--replay", "run.jsonl", "short.yaml")
     assert (ended.returncode, ended.stdout) == (2, "")
     assert "it was cut short" in ended.stderr
 
 
 def test_nothing_worse_is_zero(run: Run) -> None:
-    ended = run("drill", "--compare", "now.json", "now.json", **UNTRACED)
+    ended = run("drill", "--compare", "now.json", "now.json")
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.endswith("nothing is worse\n")
 
@@ -130,6 +128,6 @@ def test_what_is_worse_is_one(run: Run, folder: Path) -> None:
 
 def test_what_cannot_be_compared_is_bad_input(run: Run, folder: Path) -> None:
     changed(folder, lambda result: result.update(scenario="other"))
-    ended = run("drill", "--compare", "now.json", "after.json", "--json", "-", **UNTRACED)
+    ended = run("drill", "--compare", "now.json", "after.json", "--json", "-")
     assert ended.returncode == 2
     assert json.loads(ended.stdout)["error"]["code"] == "invalid_input"

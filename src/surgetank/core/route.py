@@ -77,6 +77,8 @@ class Route(NamedTuple):
     answers: Mapping[HTTPStatus, Schema] = MappingProxyType({HTTPStatus.OK: NOTHING})
     """Schema of the JSON that it answers, by status, empty where it answers no body; problems are
     not listed."""
+    is_end: bool = False
+    """Whether it ends what was begun here: a server that drains takes such requests, too."""
 
 
 class Routes:

@@ -1,4 +1,4 @@
-"""How a server serves: every limit of it, with its unit and its reason."""
+"""How a server serves, and what it shares: every limit, with its unit and its reason."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from surgetank.core.errors import InvalidInputError
+from surgetank.safeguards.operations.permits_api import PermitsApiPolicy
 
 PORT_MAX = 65_535
 AUDIT_BYTES_MIN = 1 << 16
@@ -19,6 +20,17 @@ class Reads(StrEnum):
     """Everybody on loopback; elsewhere who has a token."""
     OPEN = "open"
     TOKEN = "token"  # noqa: S105 - the word, not one
+
+
+class Sharing(StrEnum):
+    """With whom the governors are shared."""
+
+    BY_STORE = "by_store"
+    """On PostgreSQL, shared: it is there for several servers. On SQLite, own."""
+    OWN = "own"
+    """With nobody: they live in this process, and end with it."""
+    SHARED = "shared"
+    """With all servers that have the same store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +74,8 @@ class ServePolicy:
     """Connections at once; at least 1. More are answered 503."""
     audit: AuditPolicy = field(default_factory=AuditPolicy)
     """How long it is remembered who held, released, cancelled and redrove what."""
+    permits: PermitsApiPolicy = field(default_factory=PermitsApiPolicy)
+    """Permits for orchestrators and runners that are not in this process."""
 
     def __post_init__(self) -> None:
         counts = (self.body_bytes_max, self.connections_max)

@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
 COMMAND = Path(sys.executable).with_name("surgetank")
 TOKEN = "t" * 40
 WAIT_S = 60.0
@@ -74,11 +76,12 @@ class Serving:
     url: str
     origin: Origin
     folder: Path
+    run: Run
 
     def ask(
         self, method: str, path: str, body: Any = None, *, token: str = TOKEN
     ) -> tuple[int, Any]:
-        """Ask once, as any client would."""
+        """Ask once, as any client would; gives what JSON says, None where nothing was said."""
         parts = urlsplit(self.url)
         connection = HTTPConnection(str(parts.hostname), parts.port, timeout=WAIT_S)
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
@@ -86,7 +89,7 @@ class Serving:
             content = None if body is None else json.dumps(body)
             connection.request(method, path, content, headers)
             response = connection.getresponse()
-            return response.status, json.loads(response.read())
+            return response.status, json.loads(response.read() or b"null")
         finally:
             connection.close()
 
@@ -110,19 +113,9 @@ class Serving:
         }
         return {"key": key, "kind": "create_vm", "region": "eastus", "steps": [step], **changes}
 
-    def op(self, *words: str, **more: Any) -> "subprocess.CompletedProcess[str]":
-        """Run `surgetank op` against it."""
-        environment = os.environ | {"SURGETANK_URL": self.url, "SURGETANK_TOKEN": TOKEN}
-        return subprocess.run(  # noqa: S603 - our own command
-            [COMMAND, "op", *words],
-            capture_output=True,
-            check=False,
-            cwd=self.folder,
-            env=environment,
-            text=True,
-            timeout=WAIT_S,
-            **more,
-        )
+    def op(self, *words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+        """Run `surgetank op` against it, in the folder of the server."""
+        return self.run("op", *words, stdin=stdin, SURGETANK_URL=self.url, SURGETANK_TOKEN=TOKEN)
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str]:
         """Send a signal and wait for the end: status, and what was logged."""
@@ -143,7 +136,7 @@ def origin() -> Generator[Origin]:
 
 
 @pytest.fixture
-def serve(tmp_path: Path, origin: Origin) -> Generator[Serve]:
+def serve(tmp_path: Path, origin: Origin, run: Run) -> Generator[Serve]:
     """Start `surgetank serve` in a folder that is the same each time; all are ended after."""
     started = list[Serving]()
     tokens = tmp_path / "tokens"
@@ -165,7 +158,7 @@ def serve(tmp_path: Path, origin: Origin) -> Generator[Serve]:
         line = process.stdout.readline()
         if not line:
             raise AssertionError(f"it did not start: {process.communicate(timeout=WAIT_S)}")
-        started.append(Serving(process, json.loads(line)["url"], origin, tmp_path))
+        started.append(Serving(process, json.loads(line)["url"], origin, tmp_path, run))
         return started[-1]
 
     yield serve

@@ -1,9 +1,7 @@
 import json
 import os
-import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ import pytest
 
 Serve = Callable[..., Any]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-COMMAND = Path(sys.executable).with_name("surgetank")
 LATER = "2999-01-01T00:00:00Z"
 
 
@@ -30,21 +27,13 @@ def _all_have_succeeded(_: int, body: Any) -> bool:
     return bool(body["states"]["succeeded"] == 5)
 
 
-@pytest.fixture(scope="session")
-def submitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a store, and with the file of three operations that was submitted to it."""
-    folder = tmp_path_factory.mktemp("submitted")
-    (folder / "many.jsonl").write_text("\n".join(_line(f"k{number}") for number in range(3)))
-    words = ["op", "submit", "many.jsonl", "--store", "operations.db"]
-    subprocess.run([COMMAND, *words], cwd=folder, check=True, timeout=60)  # noqa: S603 - our own command
-    return folder
-
-
 @pytest.fixture
-def store(run: Run, submitted: Path, tmp_path: Path) -> Run:
-    """Run `surgetank op` on that store."""
-    shutil.copytree(submitted, tmp_path, dirs_exist_ok=True)
-    return lambda *words: run("op", *words, "--store", "operations.db")
+def store(run: Run, tmp_path: Path) -> Run:
+    """Run `surgetank op` on a store of three operations, beside the file that was submitted."""
+    (tmp_path / "many.jsonl").write_text("\n".join(_line(f"k{number}") for number in range(3)))
+    on_store = ("--store", "operations.db")
+    _known(run("op", "submit", "many.jsonl", *on_store, "--json"))
+    return lambda *words: run("op", *words, *on_store)
 
 
 def _known(answer: "subprocess.CompletedProcess[str]") -> Any:
@@ -68,7 +57,7 @@ def test_hold_all_and_release_in_steps(serve: Serve) -> None:
     server = serve()
     _known(server.op("hold", "--all", "--reason", "INC-1", "--json"))
     lines = "\n".join(json.dumps(server.new(f"k{number}")) for number in range(5))
-    _known(server.op("submit", "-", "--json", input=lines))
+    _known(server.op("submit", "-", "--json", stdin=lines))
     held = server.op("holds").stdout
     assert ("INC-1" in held, "alice" in held, server.origin.paths) == (True, True, [])
     answer = server.op("release", "--all", "--in-steps", "2", "--every", "0.1")
@@ -82,7 +71,7 @@ def test_the_keyboard_stops_a_release_between_two_steps(serve: Serve, command: P
     server = serve()
     _known(server.op("hold", "--all", "--json"))
     lines = "\n".join(json.dumps(server.new(f"k{number}")) for number in range(3))
-    _known(server.op("submit", "-", "--json", input=lines))
+    _known(server.op("submit", "-", "--json", stdin=lines))
     words = ["op", "release", "--all", "--in-steps", "1", "--every", "3600"]
     environment = os.environ | {"SURGETANK_URL": server.url, "SURGETANK_TOKEN": "t" * 40}
     process = subprocess.Popen(  # noqa: S603 - our own command

@@ -87,6 +87,20 @@ def test_sigterm_lets_calls_end_and_says_that_it_drains(serve: Serve) -> None:
     assert (shown["state"], server.origin.paths) == ("succeeded", ["/k1"])
 
 
+def test_a_permit_is_ended_while_it_drains_and_none_is_given(serve: Serve) -> None:
+    server = serve()
+    server.origin.may_answer.clear()
+    server.ask("POST", "/v1/operations", server.new("k1"))
+    assert server.origin.is_called.wait(60.0)
+    wanted = {"dependency": "vm@eastus"}
+    _, permit = server.ask("POST", "/v1/permits", wanted)
+    server.process.send_signal(signal.SIGTERM)
+    server.until("GET", "/readyz", _drains)
+    refused, _ = server.ask("POST", "/v1/permits", wanted)
+    ended, _ = server.ask("POST", f"/v1/permits/{permit['id']}/outcome", {"kind": "ok"})
+    assert (refused, ended) == (503, 204)
+
+
 def test_a_second_sigterm_cuts_calls_off(serve: Serve) -> None:
     server = serve(more="[operations]\nclose_s = 600")
     server.origin.may_answer.clear()

@@ -19,10 +19,12 @@ from surgetank.client.celery_task import GovernedTask
 VM = "vm@eastus"
 PATIENCE_S = 30.0
 
+Governed = Callable[..., Callable[[Callable[..., Any]], Any]]
 
-@pytest.fixture
-def app() -> Generator[Celery]:
-    """Make an application with a worker, in threads of this process."""
+
+@pytest.fixture(scope="module")
+def worker() -> Generator[Any]:
+    """A worker in a thread of this process that runs one task after another."""
     app = Celery("tests", broker="memory://", backend="cache+memory://", set_as_current=False)
     app.conf.update(
         broker_connection_retry_on_startup=True,
@@ -30,115 +32,121 @@ def app() -> Generator[Celery]:
         task_default_queue="governed",
         worker_hijack_root_logger=False,  # other tests look at what is logged
     )
-    yield app
+    started: Any = start_worker(app, pool="threads", concurrency=1, perform_ping_check=False)
+    with started as worker:
+        yield worker
     app.close()
 
 
-def governed(app: Celery, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Make a task of a function; nothing of it is left for other applications."""
-    task: Callable[[Callable[..., Any]], Any] = app.task(
-        base=GovernedTask, shared=False, dependency=VM, **options
-    )
-    return task
+@pytest.fixture
+def governed(worker: Any, request: pytest.FixtureRequest) -> Governed:
+    """Make a task of a function, one a test, and tell the worker of it."""
+
+    def governed(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+        def make(function: Callable[..., Any]) -> Any:
+            task = worker.app.task(
+                base=GovernedTask, shared=False, name=request.node.name, dependency=VM, **options
+            )(function)
+            worker.consumer.update_strategies()
+            return task
+
+        return make
+
+    return governed
 
 
-def running(app: Celery) -> Any:
-    return start_worker(app, pool="threads", concurrency=2, perform_ping_check=False)
-
-
-def test_a_task_runs_under_a_permit(app: Celery, office: Any, connect: Any) -> None:
+def test_a_task_runs_under_a_permit(governed: Governed, office: Any, connect: Any) -> None:
     client = connect(office.url, office.token, is_fail_open=False)
 
-    @governed(app, client=client)
+    @governed(client=client)
     def work(number: int) -> int:
         in_flight: int = office.in_flight(VM)
         return number + in_flight
 
-    with running(app):
-        assert work.delay(1).get(timeout=PATIENCE_S) == 2
+    assert work.delay(1).get(timeout=PATIENCE_S) == 2
     assert office.kinds() == ["ok"]
 
 
-def test_a_task_that_fails_is_reported(app: Celery, office: Any, connect: Any) -> None:
+def test_a_task_that_fails_is_reported(governed: Governed, office: Any, connect: Any) -> None:
     client = connect(office.url, office.token, is_fail_open=False)
 
-    @governed(app, client=client)
+    @governed(client=client)
     def work() -> None:
         raise TimeoutError
 
-    with running(app), pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError):
         work.delay().get(timeout=PATIENCE_S)
     assert office.kinds() == ["timeout"]
 
 
 def test_a_task_that_is_refused_comes_back_and_keeps_its_tries(
-    app: Celery, short_office: Any, connect: Any
+    governed: Governed, short_office: Any, connect: Any
 ) -> None:
     client = connect(short_office.url, short_office.token, is_fail_open=False)
 
-    @governed(app, bind=True, client=client, max_retries=0)
+    @governed(bind=True, client=client, max_retries=0)
     def work(self: Any) -> int:
         retries: int = self.request.retries
         return retries
 
-    with running(app):
-        short_office.break_down(VM)
-        assert work.delay().get(timeout=PATIENCE_S) == 0
+    short_office.break_down(VM)
+    assert work.delay().get(timeout=PATIENCE_S) == 0
     asked = [request for request in short_office.requests if request.path == "/v1/permits"]
     assert len(asked) >= 2
 
 
 def test_a_tasks_own_retries_are_spent_on_calls_alone(
-    app: Celery, short_office: Any, connect: Any
+    governed: Governed, short_office: Any, connect: Any
 ) -> None:
     client = connect(short_office.url, short_office.token, is_fail_open=False)
 
-    @governed(app, bind=True, client=client, max_retries=1)
+    @governed(bind=True, client=client, max_retries=1)
     def work(self: Any) -> None:
         short_office.break_down(VM) if self.request.retries == 0 else None
         raise self.retry(exc=ConnectionError("down"), countdown=0)
 
-    with running(app), pytest.raises(ConnectionError):
+    with pytest.raises(ConnectionError):
         work.delay().get(timeout=PATIENCE_S)
     assert short_office.kinds() == ["transient", "transient"]
 
 
 def test_a_task_that_is_refused_too_often_fails_with_the_refusal(
-    app: Celery, office: Any, connect: Any
+    governed: Governed, office: Any, connect: Any
 ) -> None:
     office.break_down(VM)
     client = connect(office.url, office.token, is_fail_open=False)
 
-    @governed(app, client=client, refusals_max=0)
+    @governed(client=client, refusals_max=0)
     def work() -> None: ...
 
-    with running(app), pytest.raises(BreakerOpenError):
+    with pytest.raises(BreakerOpenError):
         work.delay().get(timeout=PATIENCE_S)
 
 
 def test_a_task_that_steers_celery_says_nothing_of_its_dependency(
-    app: Celery, office: Any, connect: Any
+    governed: Governed, office: Any, connect: Any
 ) -> None:
     client = connect(office.url, office.token, is_fail_open=False)
 
-    @governed(app, client=client)
+    @governed(client=client)
     def work(*, is_ignored: bool) -> str:
         if is_ignored:
             raise Ignore
         return "done"
 
-    with running(app):
-        work.delay(is_ignored=True)
-        assert work.delay(is_ignored=False).get(timeout=PATIENCE_S) == "done"
+    work.delay(is_ignored=True)
+    assert work.delay(is_ignored=False).get(timeout=PATIENCE_S) == "done"
     assert office.kinds() == ["ok"]
     assert office.in_flight(VM) == 0
 
 
-def test_a_task_that_is_called_directly_asks_too(office: Any, connect: Any, app: Celery) -> None:
+def test_a_task_that_is_called_directly_asks_too(
+    governed: Governed, office: Any, connect: Any
+) -> None:
     office.break_down(VM)
     client = connect(office.url, office.token, is_fail_open=False)
 
-    @governed(app, client=client)
+    @governed(client=client)
     def work() -> None: ...
 
     with pytest.raises(BreakerOpenError):

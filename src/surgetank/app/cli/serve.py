@@ -67,6 +67,7 @@ async def _run(configuration: config.Configuration, *, as_json: bool) -> ExitSta
             async with server(
                 configuration,
                 adapters.ports,
+                ledger_ports=adapters.ledger_ports,
                 actions=actions(adapters, configuration.command),
                 serve=adapters.serve,
                 worker=worker,

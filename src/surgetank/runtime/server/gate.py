@@ -30,6 +30,8 @@ class Mount(NamedTuple):
     handler: Handler
     role: Callable[[Request], Role | None]
     """What the caller of a request must be; None: anybody, always."""
+    is_end: Callable[[Request], bool] = lambda _: False
+    """Whether a request ends what was begun here, and so is taken while the server drains."""
 
 
 def mount(prefix: str, routes: Routes) -> Mount:
@@ -39,7 +41,11 @@ def mount(prefix: str, routes: Routes) -> Mount:
         route = routes.find(request)
         return Role.READ if route is None else route.role
 
-    return Mount(prefix, routes.handle, role)
+    def is_end(request: Request) -> bool:
+        route = routes.find(request)
+        return route is not None and route.is_end
+
+    return Mount(prefix, routes.handle, role, is_end)
 
 
 class Gate:
@@ -62,7 +68,7 @@ class Gate:
             tokens: Whom to know; may be replaced at any time.
             is_open: Whether everybody may read.
             audit: Where acts of admins are written down.
-            health: Whether the server drains: then nothing is written any more.
+            health: Whether the server drains: then nothing is begun any more.
             clock: The time, for Retry-After.
         """
         self.tokens = tokens
@@ -78,7 +84,7 @@ class Gate:
         found = next(one for one in self._mounts if request.path.startswith(one.prefix))
         role = found.role(request)
         caller = self.tokens.caller(request.headers)
-        refusal = self._refuse(request, role, caller)
+        refusal = self._refuse(request, role, caller) or self._turn_away(found, request)
         if refusal is not None:
             return refusal
         named = _named(request, caller)
@@ -90,7 +96,7 @@ class Gate:
     def _refuse(
         self, request: Request, role: Role | None, caller: Caller | None
     ) -> Response | None:
-        """Turn away who may not; None lets through."""
+        """Turn away who may not, ever; None lets through."""
         if role is None or (role is Role.READ and self._is_open):
             return None
         if caller is None:
@@ -103,10 +109,14 @@ class Gate:
             )
             detail = f"{caller.name} is {caller.role.name.lower()}: this takes {role.name.lower()}"
             return problem("forbidden", detail)
-        if request.method not in _READS and self._health.is_draining:
-            detail = "this server is draining: ask another, or this one once it is back"
-            return problem("refused", detail, headers={"retry-after": str(DRAIN_RETRY_S)})
         return None
+
+    def _turn_away(self, found: Mount, request: Request) -> Response | None:
+        """Turn away what would begin something while the server drains; None lets through."""
+        if not self._health.is_draining or request.method in _READS or found.is_end(request):
+            return None
+        detail = "this server is draining: ask another, or this one once it is back"
+        return problem("refused", detail, headers={"retry-after": str(DRAIN_RETRY_S)})
 
     async def _audited(
         self, handler: Callable[[Request], Awaitable[Response]], request: Request, caller: Caller

@@ -13,6 +13,7 @@ Rules:
   another end is 409; a permit that nobody knows (any more) is 404.
 - A permit whose client left before it was told of it is given back. One whose client never comes
   back is counted as lost after `open_s`; its slot, the governor frees by itself (`lost_s`).
+- A server that drains gives none, and takes the ends of those that it gave until it stops.
 - Waits are told in seconds from now: no client needs our clock.
 - Who may ask at all is decided before, by whoever serves the routes.
 
@@ -56,7 +57,8 @@ class PermitsApiPolicy:
     """Limits of the API; raises `InvalidInputError` if out of range."""
 
     open_max: int = 20_000
-    """Permits given and not yet ended; at least 1. Some 10 MB."""
+    """Permits given and not yet ended; at least 1. More are refused as `queue_full`. The default
+    is some 10 MB."""
     open_s: float = 21_600.0
     """Seconds after which a permit that was not ended counts as lost; above 0. Six hours are the
     longest job of the hosted runners that we know of."""
@@ -150,11 +152,12 @@ class PermitsApi:
             ),
             Route(
                 "POST", f"{PATH}/{{id}}/outcome", self._report, "Say how the call ended", Role.WORK,
-                body=schema(OutcomeTold), answers=ended,
+                body=schema(OutcomeTold), answers=ended, is_end=True,
             ),
             Route(
                 "DELETE", f"{PATH}/{{id}}", self._give_back,
-                "Give a permit back whose call was never made", Role.WORK, answers=ended,
+                "Give a permit back whose call was never made", Role.WORK,
+                answers=ended, is_end=True,
             ),
         )  # fmt: skip
 

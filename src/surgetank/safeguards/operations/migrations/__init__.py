@@ -45,8 +45,8 @@ def migrations(database: str) -> tuple[Migration, ...]:
     """Read the SQL of every version of a schema, the first one first.
 
     Args:
-        database: Its folder: `sqlite` or `postgres` for operations, `ledger` for shared governors in
-            SQLite.
+        database: Its folder: `sqlite` for operations, `ledger` for shared governors in SQLite,
+            `postgres` for both.
     """
     folder = resources.files(__name__) / database
     files = sorted(
