@@ -361,6 +361,10 @@ def test_a_call_that_went_silent_in_its_last_try_is_not_asked_after() -> None:
     assert lapse(started(tries=3, probe="{}")).state is OperationState.UNKNOWN
 
 
+def test_a_probe_that_went_silent_in_its_last_try_leaves_it_unknown() -> None:
+    assert lapse(probing(tries=3, is_repeatable=True)).state is OperationState.UNKNOWN
+
+
 def test_a_call_that_went_silent_in_its_last_try_fails() -> None:
     assert lapse(started(tries=3, is_repeatable=True)).state is OperationState.FAILED
 
@@ -456,6 +460,13 @@ def test_a_debt_that_may_have_been_paid_is_given_up_and_the_others_are_paid() ->
     assert record.progress[0].state is StepState.STARTED
     assert (record.progress[0].is_given_up, record.state) == (True, OperationState.SUCCEEDED)
     assert (record.queue, record.run_at) == ("1 disk@eastus", NOW)
+
+
+def test_of_two_debts_the_one_that_went_silent_is_given_up_when_the_other_was_before() -> None:
+    record = answer(paying(), OutcomeKind.TIMEOUT, may_have_acted=True).record
+    record = lapse(begin(record, 1, lease_until=NOW, worker="w"))
+    assert [each.is_given_up for each in record.progress] == [True, True]
+    assert record.queue is None
 
 
 def test_who_is_told_to_stop_gives_its_debts_up_and_stays_succeeded() -> None:

@@ -25,8 +25,14 @@ _TURN = (1400204883, -1)  # Of advisory locks; slots of the tally have the same 
 _SPEAKERS = 1400204884  # First half of another kind: the second is the version that is spoken.
 _HISTORY = """create table surgetank.migration (version integer primary key,
  applied_at timestamptz not null default now(), readable_from integer)"""
-# Before this was kept, a release could use its own version alone.
-_KEEP_READABLE = "alter table surgetank.migration add column if not exists readable_from integer"
+# Before this was kept, a release could use its own version alone. Asked first: whoever connects reads
+# this table, which a change of it would lock until the commit.
+_KEEP_READABLE = """do $$ begin
+ if not exists (select from pg_attribute where attname = 'readable_from'
+  and attrelid = 'surgetank.migration'::regclass) then
+  alter table surgetank.migration add column readable_from integer;
+ end if;
+end $$"""
 _FOUND = """select max(version),
  max(coalesce((to_jsonb(m) ->> 'readable_from')::integer, version)) from surgetank.migration m"""
 
