@@ -80,11 +80,15 @@ def actions(adapters: Live, command: "CommandActionPolicy | None") -> "dict[str,
 
 
 def configure_logs(level: int = logging.INFO) -> None:
-    """Send events of `level` and above to standard error, one line of key=value each."""
+    """Send events of `level` and above to standard error, one line of key=value each.
+
+    A traceback is one value of such a line.
+    """
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
             structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),

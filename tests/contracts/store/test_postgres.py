@@ -291,6 +291,24 @@ def test_nodes_that_start_at_once_migrate_once(database: str) -> None:
     play(body)
 
 
+def test_a_migration_may_take_longer_than_any_other_answer(database: str) -> None:
+    async def body() -> None:
+        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as other:
+            await other.execute("select pg_advisory_lock(1400204883, -1)")  # Somebody migrates.
+            opening = asyncio.ensure_future(
+                PostgresStore.open(database, limits=Limits(answer_s=0.2))
+            )
+            while (await ask(database, WAITING)) != [(1,)]:
+                assert not opening.done(), "it waits for its turn"
+            await ask(database, "select pg_sleep(0.5)")
+            assert not opening.done(), "it waits longer than for any other answer"
+        store = await opening
+        assert await store.tally() == ()
+        await store.close()
+
+    play(body)
+
+
 @pytest.mark.parametrize(
     ("prepare", "says"),
     [

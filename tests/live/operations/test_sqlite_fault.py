@@ -22,12 +22,12 @@ def test_workers_go_on_by_themselves_when_the_file_is_let_go(
     ours.until(lambda: ours.calls() > SUBMITTED)
     other = sqlite3.connect(path, timeout=60.0, isolation_level=None)
     other.execute("begin immediate")
-    made_meanwhile, logged = ours.calls_while(locked_s), ours.said()
+    made_meanwhile = ours.calls_while(locked_s)
+    ours.until(lambda: "the store is locked by another process" in ours.said())
     other.execute("rollback")
-    ours.finish()
+    ours.finish(wait_s=60 + 4 * locked_s)
     states = dict(other.execute("select lower(hex(id)), state from operation").fetchall())
     other.close()
-    assert "the store is locked by another process" in logged
     assert made_meanwhile == 0, "nothing is begun that cannot be written down"
     counts = count(ours, states)
     assert counts.acknowledged == 2 * SUBMITTED

@@ -13,20 +13,28 @@ import pytest
 from surgetank.safeguards.operations.migrations import migrations
 
 SUBMITTED = 800
+LONG_S = 10.0
+"""Twice as long as any other statement may take, and a connection to be made."""
 NEW = """-- Readable from version {readable_from}.
+{first}
 alter table {schema}operation add column colour text;
 create table {schema}paint (colour text primary key, litres integer not null);
 create index operation_colour on {schema}operation (colour) where colour is not null;
 """
 
-Release = Callable[[int], Mapping[str, str]]
+MIGRATING = """select 1 from pg_stat_activity where query like '%pg_sleep%' and state = 'active'
+ and pid <> pg_backend_pid() and datname = current_database()"""
+Release = Callable[..., Mapping[str, str]]
 
 
 @pytest.fixture
 def next_release(tmp_path: Path) -> Release:
-    """Make the next release, which today's may use (0) or not (1); the environment to run it in."""
+    """Make the next release, which today's may use (0) or not (1); the environment to run it in.
 
-    def make(later: int) -> Mapping[str, str]:
+    What is said to PostgreSQL first is said before the new column locks the table.
+    """
+
+    def make(later: int, postgres: str = "") -> Mapping[str, str]:
         spec = find_spec("surgetank")
         assert spec is not None
         assert spec.submodule_search_locations is not None
@@ -35,7 +43,8 @@ def next_release(tmp_path: Path) -> Release:
         shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
         for folder, schema in (("sqlite", ""), ("postgres", "surgetank.")):
             ours = len(migrations(folder))
-            text = NEW.format(readable_from=ours + later, schema=schema)
+            first = postgres if schema else ""
+            text = NEW.format(readable_from=ours + later, schema=schema, first=first)
             file = f"safeguards/operations/migrations/{folder}/{ours + 1:04}_colour.sql"
             (copy / file).write_text(text)
         # Nothing else of ours: what measures coverage would look for the copy when it is gone.
@@ -99,6 +108,23 @@ def test_two_releases_drain_one_store(
     assert counts.acknowledged == 4 * SUBMITTED + 5 * (SUBMITTED // 4)
     assert counts.lost == counts.unfinished == counts.failed == counts.unknown == 0
     assert counts.finished_again == counts.calls_again == 0
+
+
+def test_today_starts_and_drains_while_a_long_migration_runs(
+    database: str, fleet: Any, count: Any, next_release: Release
+) -> None:
+    environment = next_release(0, f"select pg_sleep({LONG_S});")
+    made = fleet(database)
+    made.start("first", 1)
+    made.finish()
+    made.start("next", 1, environment=environment)
+    made.until(lambda: bool(ask(database, MIGRATING)))
+    made.start("today", SUBMITTED)
+    made.finish("today")
+    assert versions(database) == [*range(1, ours(database) + 1)], "it still runs"
+    made.finish("next")
+    assert versions(database)[-1] == ours(database) + 1
+    assert count(made, states(database)).unfinished == 0
 
 
 def test_a_store_of_the_next_release_alone_is_refused(

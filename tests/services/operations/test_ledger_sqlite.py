@@ -52,6 +52,20 @@ def test_a_file_of_a_newer_release_is_refused(tmp_path: Path) -> None:
     run(main)
 
 
+def test_a_file_that_a_newer_release_takes_is_written_to_no_more(tmp_path: Path) -> None:
+    async def main(_: VirtualLoop) -> None:
+        ledger = await opened(tmp_path / "governors.db")
+        connection = sqlite3.connect(tmp_path / "governors.db")
+        connection.execute(f"pragma user_version = {len(migrations('ledger')) + 1}")
+        with pytest.raises(IntegrityError, match="the store: schema version"):
+            await ledger.exchange(VM, BLOCKED, GovernorPolicy())
+        assert connection.execute("select count(*) from governor").fetchone() == (0,)
+        connection.close()
+        await ledger.close()
+
+    run(main)
+
+
 def test_the_file_of_operations_is_refused(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "operations.db", isolation_level=None)
     connection.execute("create table operation (number integer)")

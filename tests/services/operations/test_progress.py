@@ -144,7 +144,7 @@ def test_a_fallback_goes_before_a_debt() -> None:
 
 @pytest.mark.parametrize("step", [{}, {"is_optional": True, "is_security": True}])
 def test_what_is_blocked_and_needed_sleeps_as_backlog_and_spends_no_try(
-    step: dict[str, bool],
+    step: dict[str, Any],
 ) -> None:
     record, goes_on = answer(started(tries=2, **step), OutcomeKind.BLOCKED, checkpoint="kept")
     assert record.progress[0] == Progress(tries=1, sleeps=1, checkpoint="kept", detail=SAID)
@@ -165,7 +165,7 @@ def test_a_blocked_fallback_wakes_with_its_own_arguments() -> None:
 
 
 @pytest.mark.parametrize("step", [{}, {"is_optional": True, "is_security": True}])
-def test_what_is_answered_permanent_and_needed_fails(step: dict[str, bool]) -> None:
+def test_what_is_answered_permanent_and_needed_fails(step: dict[str, Any]) -> None:
     record, goes_on = answer(started(**step), OutcomeKind.PERMANENT)
     assert (record.state, record.queue, record.worker) == (OperationState.FAILED, None, "")
     assert (record.finished_at, record.detail) == (NOW, f"vm: {SAID}")
@@ -334,7 +334,7 @@ def test_what_is_late_expires() -> None:
     [(Progress(), {"is_repeatable": True}), (Progress(checkpoint="taken"), {})],
 )
 def test_a_call_that_went_silent_and_may_be_repeated_is_tried_again_at_once(
-    was: Progress, step: dict[str, bool]
+    was: Progress, step: dict[str, Any]
 ) -> None:
     record = lapse(started(was=was, **step))
     assert record.progress[0] == was._replace(tries=1, detail="its worker went silent")
@@ -359,6 +359,10 @@ def test_a_probe_that_went_silent_is_asked_again_even_where_the_call_may_be_repe
 
 def test_a_call_that_went_silent_in_its_last_try_is_not_asked_after() -> None:
     assert lapse(started(tries=3, probe="{}")).state is OperationState.UNKNOWN
+
+
+def test_a_probe_that_went_silent_in_its_last_try_leaves_it_unknown() -> None:
+    assert lapse(probing(tries=3, is_repeatable=True)).state is OperationState.UNKNOWN
 
 
 def test_a_call_that_went_silent_in_its_last_try_fails() -> None:
@@ -456,6 +460,13 @@ def test_a_debt_that_may_have_been_paid_is_given_up_and_the_others_are_paid() ->
     assert record.progress[0].state is StepState.STARTED
     assert (record.progress[0].is_given_up, record.state) == (True, OperationState.SUCCEEDED)
     assert (record.queue, record.run_at) == ("1 disk@eastus", NOW)
+
+
+def test_of_two_debts_the_one_that_went_silent_is_given_up_when_the_other_was_before() -> None:
+    record = answer(paying(), OutcomeKind.TIMEOUT, may_have_acted=True).record
+    record = lapse(begin(record, 1, lease_until=NOW, worker="w"))
+    assert [each.is_given_up for each in record.progress] == [True, True]
+    assert record.queue is None
 
 
 def test_who_is_told_to_stop_gives_its_debts_up_and_stays_succeeded() -> None:

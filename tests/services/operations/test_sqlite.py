@@ -115,6 +115,18 @@ def test_refuses_a_file_that_it_does_not_understand(
     play(body)
 
 
+@pytest.mark.parametrize("says", ["drop table tally", "alter table tally drop column owed"])
+def test_a_table_that_is_not_ours_any_more_is_damage(tmp_path: Path, says: str) -> None:
+    async def body() -> None:
+        connection, store = open_file(tmp_path)
+        connection.execute(says)
+        with pytest.raises(IntegrityError, match="damaged or not ours: no such"):
+            await store.tally()
+        await store.close()
+
+    play(body)
+
+
 def test_refuses_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "operations.db").write_bytes(b"not a database at all" * 500)
 

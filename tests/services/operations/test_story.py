@@ -78,6 +78,7 @@ events = st.one_of(
         st.just("refuse"), services, st.sampled_from(["breaker_open", "release_held"]), seconds
     ),
     st.tuples(st.just("break"), seconds, st.booleans()),
+    st.tuples(st.just("doubt"), st.integers(min_value=1, max_value=3)),
     st.tuples(st.just("kill"), st.integers(min_value=0, max_value=1)),
     st.tuples(st.just("cancel"), which, st.booleans()),
     st.tuples(st.just("redrive"), which),
@@ -204,6 +205,9 @@ class Story:
                 self.world.permits.refuse(f"{service}@eastus", reason=reason, for_s=for_s)
             case ("break", for_s, is_away):
                 self.break_stores(for_s, is_away=is_away)
+            case ("doubt", writes):
+                for store in self.stores:
+                    store.doubts = writes
             case ("kill", place):
                 await self.kill(place)
             case _:
@@ -281,7 +285,11 @@ class Story:
         is_done = all(wish in self.made for wish in wishes) if wishes else None
         if wishes and not is_done and any(wish in self.made for wish in wishes):
             return  # One answer for two calls would be a lie.
-        if await self.workers[place % 2].redrive(operation_id, is_done=is_done):
+        try:
+            is_made = bool(await self.workers[place % 2].redrive(operation_id, is_done=is_done))
+        except DependencyError as error:
+            is_made = error.may_have_acted
+        if is_made:
             self.doubtful.difference_update(() if is_done else wishes)
             self.cancelled_at.pop(record.key, None)  # Somebody wants its debts paid after all.
 
@@ -334,6 +342,7 @@ class Story:
         self.world.permits.refusals.clear()
         for store in self.stores:
             store.away_until = store.fails_until = 0.0
+            store.doubts = 0
         for _, hold in list(self.held.values()):
             await self.release(hold.scope, hold.name, limit=None)
         healed_at = self.world.clock.now()

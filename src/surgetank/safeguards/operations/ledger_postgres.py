@@ -14,7 +14,7 @@ from surgetank.control.governor import GovernorPolicy
 from surgetank.control.lease import Report, SharePolicy
 from surgetank.core.value import Dependency
 from surgetank.safeguards.operations.ledger import Answer, Exchange, exchanging
-from surgetank.safeguards.operations.postgres_schema import migrate
+from surgetank.safeguards.operations.postgres_schema import bring_up, enter
 from surgetank.safeguards.operations.postgres_session import Connection, Limits, Session
 
 LIMITS = Limits(connect_s=1.0, statement_s=1.0, answer_s=1.0)
@@ -52,15 +52,11 @@ class PostgresLedger:
         Raises:
             InvalidInputError: `address` cannot be read.
             DependencyError: the database cannot be reached or written.
-            IntegrityError: its schema is not ours, is damaged, or is a newer release's.
+            IntegrityError: its schema is not ours, is damaged, or a newer release keeps it.
+            ConflictError: this release shuts out an older one that still uses the database.
         """
-        session = Session(address, limits)
-        try:
-            await session.run(migrate, is_repeatable=True)
-        except BaseException:
-            await session.close()
-            raise
-        return cls(session, share)
+        await bring_up(address, Limits())
+        return cls(Session(address, limits, enter=enter), share)
 
     async def exchange(
         self, dependency: Dependency, report: Report, policy: GovernorPolicy

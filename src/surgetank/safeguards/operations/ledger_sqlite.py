@@ -16,7 +16,11 @@ from surgetank.core.ports import Blocking
 from surgetank.core.value import Dependency
 from surgetank.safeguards.operations.ledger import Answer, Exchange, exchanging
 from surgetank.safeguards.operations.sqlite_error import translated
-from surgetank.safeguards.operations.sqlite_schema import check_version, migrate
+from surgetank.safeguards.operations.sqlite_schema import (
+    check_schema,
+    check_version,
+    migrate,
+)
 
 BUSY_S = 1.0
 """Seconds to wait for other workers; an exchange takes less than a millisecond."""
@@ -62,7 +66,7 @@ class SQLiteLedger:
         Raises:
             InvalidInputError: SQLite is too old.
             DependencyError: the file cannot be opened or written.
-            IntegrityError: it holds something else, is damaged, or is a newer release's.
+            IntegrityError: it holds something else, is damaged, or a newer release keeps it.
         """
         return cls(await blocking.run(partial(_connect, path, busy_s)), blocking, now, share)
 
@@ -82,6 +86,7 @@ class SQLiteLedger:
         with translated(may_have_acted=True):
             connection.execute("begin immediate")
             try:
+                check_schema(connection, schema="ledger")
                 found = connection.execute(
                     "select state from governor where dependency = ?", (dependency,)
                 ).fetchone()

@@ -20,7 +20,7 @@ from surgetank.safeguards.operations.commit import (
 from surgetank.safeguards.operations.hold import Hold, HoldScope
 from surgetank.safeguards.operations.postgres_error import was_rolled_back
 from surgetank.safeguards.operations.postgres_listen import Listener, Teller
-from surgetank.safeguards.operations.postgres_schema import enter, migrate
+from surgetank.safeguards.operations.postgres_schema import bring_up, enter
 from surgetank.safeguards.operations.postgres_session import Connection, Limits, Session
 from surgetank.safeguards.operations.postgres_take import take
 from surgetank.safeguards.operations.postgres_write import transact
@@ -34,8 +34,6 @@ OPEN_OPERATIONS_MAX = 1_000_000
 """Of all nodes. Each sees what the others have committed: they may exceed it by a batch each."""
 _TOLD = (Submit, SetHold, Release)
 """What other nodes are told of."""
-MIGRATION_S = 86_400.0
-"""Seconds that a migration may take: an index over ten million operations takes minutes."""
 TRIES_MAX = 4
 """Of a transaction that the server undid because another was in its way."""
 
@@ -136,11 +134,7 @@ class PostgresStore(GroupedWriter):
             IntegrityError: its schema is not ours, is damaged, or a newer release keeps it.
             ConflictError: this release shuts out an older one that still uses the database.
         """
-        patient = Session(address, limits._replace(answer_s=MIGRATION_S), enter=enter)
-        try:
-            await patient.run(migrate, is_repeatable=True)
-        finally:
-            await patient.close()
+        await bring_up(address, limits)
         first, second, *others = [Session(address, limits, enter=enter) for _ in range(5)]
         return cls(
             (first, second),

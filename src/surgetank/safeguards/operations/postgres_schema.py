@@ -19,14 +19,22 @@ from surgetank.safeguards.operations.migrations import (
     check_readable,
     migrations,
 )
-from surgetank.safeguards.operations.postgres_session import Connection
+from surgetank.safeguards.operations.postgres_session import Connection, Limits, Session
 
+MIGRATION_S = 86_400.0
+"""Seconds that a migration may take: an index over ten million operations takes minutes."""
 _TURN = (1400204883, -1)  # Of advisory locks; slots of the tally have the same first half.
 _SPEAKERS = 1400204884  # First half of another kind: the second is the version that is spoken.
 _HISTORY = """create table surgetank.migration (version integer primary key,
  applied_at timestamptz not null default now(), readable_from integer)"""
-# Before this was kept, a release could use its own version alone.
-_KEEP_READABLE = "alter table surgetank.migration add column if not exists readable_from integer"
+# Before this was kept, a release could use its own version alone. Asked first: whoever connects reads
+# this table, which a change of it would lock until the commit.
+_KEEP_READABLE = """do $$ begin
+ if not exists (select from pg_attribute where attname = 'readable_from'
+  and attrelid = 'surgetank.migration'::regclass) then
+  alter table surgetank.migration add column readable_from integer;
+ end if;
+end $$"""
 _FOUND = """select max(version),
  max(coalesce((to_jsonb(m) ->> 'readable_from')::integer, version)) from surgetank.migration m"""
 
@@ -41,6 +49,26 @@ async def enter(connection: Connection) -> None:
     ours = len(migrations("postgres"))
     await connection.execute("select pg_advisory_lock_shared(%s, %s)", (_SPEAKERS, ours))
     check_readable(await _found(connection), newest=ours, name="the database")
+
+
+async def bring_up(address: str, limits: Limits) -> None:
+    """Migrate the database at `address`, on a connection that may take its time.
+
+    Args:
+        address: As libpq reads it.
+        limits: How long to wait for the server, but for the whole.
+
+    Raises:
+        InvalidInputError: `address` cannot be read.
+        DependencyError: the database cannot be reached or written.
+        IntegrityError: its schema is not ours, is damaged, or a newer release keeps it.
+        ConflictError: this release shuts out an older one that still uses the database.
+    """
+    session = Session(address, limits._replace(answer_s=MIGRATION_S), enter=enter)
+    try:
+        await session.run(migrate, is_repeatable=True)
+    finally:
+        await session.close()
 
 
 async def migrate(connection: Connection) -> None:
