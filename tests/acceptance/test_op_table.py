@@ -92,7 +92,7 @@ def test_the_narrower_the_terminal_the_less_of_what_is_told_elsewhere(
 
 
 def test_a_fact_that_no_operation_has_takes_no_room(shown: Shown) -> None:
-    head, line = shown(operation(1, subject="", detail=""), columns=100)
+    head, line = shown(operation(1, subject="", detail=""), columns=87)
     assert head.split() == ["id", "state", "age", "kind", "region", "lane"]
     assert line.split()[-1] == "backlog"
 

@@ -24,6 +24,7 @@ _GAP = 2
 _ANY_WIDTH = 1_000_000
 """Columns of a line that nothing folds: more than an operation's facts can have."""
 _AGES = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+"""Units of an age and their seconds, the largest first."""
 _HELD = ("scope", "name", "since", "by", "reason")
 _STEP = ("name", "dependency", "action", "state", "tries", "sleeps", "detail")
 
@@ -31,8 +32,8 @@ _STEP = ("name", "dependency", "action", "state", "tries", "sleeps", "detail")
 def show_operations(found: Sequence[Document], *, now: float) -> None:
     """Show operations, one a line: whole in a pipe or a file, on a terminal as much as fits.
 
-    Ids are always whole. Of the rest, whole facts go before a detail is cut to less than its first
-    words; a fact that no operation has takes no room.
+    Ids are always whole. Other facts go, one after the other, before a detail is cut to less than
+    its first words; a fact that no operation has takes no room.
 
     Args:
         found: As the HTTP API lists them.
@@ -44,14 +45,22 @@ def show_operations(found: Sequence[Document], *, now: float) -> None:
         return
     rows = [{**one, "age": _age(one["created_at"], now)} for one in found]
     sizes = {name: _size(name, rows) for name in _FITTED if any(row[name] for row in rows)}
-    detail = min(sizes.get("detail", 0), _DETAIL_COLUMNS_MIN)
-    for name in _FIRST_TO_GO:
-        if _line({**sizes, "detail": detail}) > columns:
-            sizes.pop(name, None)
-    if "detail" in sizes:
-        room = columns - _line({**sizes, "detail": 0})
-        sizes["detail"] = max(detail, min(sizes["detail"], room))
+    sizes = _fitted(sizes, columns)
     _show(tuple(sizes), [_cut(row, sizes) for row in rows], "no operation", width=_ANY_WIDTH)
+
+
+def _fitted(sizes: Mapping[str, int], columns: int) -> dict[str, int]:
+    """Sizes of the facts that a line of so many columns has room for."""
+    found = dict(sizes)
+    if "detail" in found:
+        found["detail"] = min(sizes["detail"], _DETAIL_COLUMNS_MIN)
+    for name in _FIRST_TO_GO:
+        if _line(found) > columns:
+            found.pop(name, None)
+    if "detail" in found:
+        room = max(0, columns - _line(found))
+        found["detail"] = min(sizes["detail"], found["detail"] + room)
+    return found
 
 
 def _age(created_at: str, now: float) -> str:
