@@ -16,6 +16,7 @@ from surgetank.core.operation import NewOperation, OperationState, Step
 from surgetank.core.value import Dependency, Outcome, OutcomeKind
 from surgetank.runtime.live.blocking import WorkerThread
 from surgetank.runtime.live.clock import SystemClock
+from surgetank.runtime.live.memory import collect_seldom
 from surgetank.safeguards.operations.action import Action, ActionResult, StepCall
 from surgetank.safeguards.operations.permits import GovernedPermits
 from surgetank.safeguards.operations.policy import OperationsPolicy
@@ -120,6 +121,7 @@ class SQLite:
             policy=policy,
             worker="bench",
         )
+        collect_seldom()  # As `surgetank serve` does.
         try:
             yield service
         finally:

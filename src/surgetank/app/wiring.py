@@ -12,7 +12,7 @@ import structlog
 
 if TYPE_CHECKING:
     from surgetank.core.ports import HttpClient, Processes
-    from surgetank.runtime.assembly import Ports
+    from surgetank.runtime.assembly import LedgerPorts, Ports
     from surgetank.runtime.live.http_server import RunningServer
     from surgetank.safeguards.operations.action import Action
     from surgetank.safeguards.operations.command_action import CommandActionPolicy
@@ -26,27 +26,30 @@ class Live(NamedTuple):
     serve: "Callable[..., AbstractAsyncContextManager[RunningServer]]"
     """`runtime.live.http_server.serve`."""
     processes: "Processes"
+    ledger_ports: "LedgerPorts"
 
 
 @asynccontextmanager
 async def live() -> AsyncGenerator[Live]:
     """Give the system's clock, chance, worker thread, sockets and programs while it lasts."""
     # Imported by who runs live: a drill in many processes needs none of it, and starts sooner.
-    from surgetank.runtime.assembly import Ports  # noqa: PLC0415 - see above
+    from surgetank.runtime.assembly import LedgerPorts, Ports  # noqa: PLC0415 - see above
     from surgetank.runtime.live.blocking import WorkerThread  # noqa: PLC0415 - see above
-    from surgetank.runtime.live.clock import SystemClock  # noqa: PLC0415 - see above
+    from surgetank.runtime.live.clock import SystemClock, host_now  # noqa: PLC0415 - see above
     from surgetank.runtime.live.http_client import LiveHttpClient  # noqa: PLC0415 - see above
     from surgetank.runtime.live.http_server import serve  # noqa: PLC0415 - see above
     from surgetank.runtime.live.process import LiveProcesses  # noqa: PLC0415 - see above
 
     # Our server says what failed; what uvicorn adds are tracebacks of what a stop broke off.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    worker = WorkerThread()
+    worker, aside = WorkerThread(), WorkerThread(name="surgetank-ledger")
     try:
         async with LiveHttpClient() as http:
             ports = Ports(SystemClock(), SystemRandom(), worker)
-            yield Live(ports, http, serve, LiveProcesses())
+            ledger_ports = LedgerPorts(aside, host_now)
+            yield Live(ports, http, serve, LiveProcesses(), ledger_ports)
     finally:
+        await aside.close()
         await worker.close()
 
 

@@ -28,8 +28,8 @@ class SharePolicy:
     ahead_s: float = 0.1
     """Farthest instant of a permit, in seconds; above 0. A cut of the rate is obeyed after that."""
     grace_s: float = 0.01
-    """Seconds after its instant for which a permit is still good; 0 or more. What is late is made
-    in a bunch: a tenth of `ahead_s` keeps any such span within a tenth of the rate."""
+    """Seconds after its instant for which a permit is still good at least; 0 or more. What is late
+    is made in a bunch: a tenth of `ahead_s` keeps any such span within a tenth of the rate."""
     report_s: float = 0.5
     """Seconds between the exchanges of a worker that calls and has no backlog; above 0. The
     shortest interval by which a law decides. Grows with the number of workers."""

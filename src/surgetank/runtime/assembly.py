@@ -5,13 +5,15 @@ what is built is the same, and cannot tell.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import NamedTuple
 
+from surgetank.control.governor import GovernorPolicy
+from surgetank.control.release import ReleasePolicy
 from surgetank.core.errors import DependencyError, InvalidInputError
 from surgetank.core.ports import Blocking, Chance, Clock, HttpClient, Permits, Processes
 from surgetank.safeguards.broker.policy import BrokerPolicy
@@ -22,14 +24,22 @@ from surgetank.safeguards.operations.action import Action
 from surgetank.safeguards.operations.callable_action import load_actions
 from surgetank.safeguards.operations.command_action import CommandAction, CommandActionPolicy
 from surgetank.safeguards.operations.http_action import HttpAction, HttpActionPolicy
+from surgetank.safeguards.operations.ledger import Ledger
+from surgetank.safeguards.operations.ledger_sqlite import SQLiteLedger
 from surgetank.safeguards.operations.policy import OperationsPolicy
 from surgetank.safeguards.operations.record import Record
 from surgetank.safeguards.operations.service import Operations
+from surgetank.safeguards.operations.shared_permits import SharedPermits
 from surgetank.safeguards.operations.sqlite import SQLiteStore
 from surgetank.safeguards.operations.store import Store
 
 POSTGRES = "postgresql://"
 """How the address of a shared store begins."""
+GOVERNORS_FILE = "governors.db"
+"""Of governors that are shared on SQLite, in the configured directory."""
+SHARED_LAG_S = 0.2
+"""Least `lag_s` of the law of governors that are shared: a worker with a backlog is at the ledger
+each 0.05 s for each such worker, one without each 0.5 s."""
 
 
 class Ports(NamedTuple):
@@ -38,6 +48,15 @@ class Ports(NamedTuple):
     clock: Clock
     chance: Chance
     blocking: Blocking
+
+
+class LedgerPorts(NamedTuple):
+    """What a ledger of governors needs where it is a file."""
+
+    blocking: Blocking
+    """Its own: an exchange must not wait behind the commits of operations."""
+    host_now: Callable[[], float]
+    """A clock that all processes of this host read alike, in seconds."""
 
 
 @dataclass(slots=True)
@@ -140,6 +159,60 @@ async def start_operations(
     return operations
 
 
+async def open_ledger(
+    running: Running, ports: Ports, own: LedgerPorts, *, directory: Path, store: str
+) -> Ledger:
+    """Open where the governors of all servers of a store are shared, until `running` is closed.
+
+    Args:
+        running: Closes it.
+        ports: Where blocking work runs.
+        own: Needed by one in a file.
+        directory: Where a file is kept; it is made.
+        store: As for `open_store`.
+
+    Raises:
+        InvalidInputError: It is PostgreSQL, and the extra `postgres` is not installed.
+        DependencyError: It cannot be opened or written.
+        IntegrityError: It holds something else, is damaged, or is of a newer release.
+    """
+    if store.startswith(POSTGRES):
+        with _needing_postgres(store):
+            from surgetank.safeguards.operations.ledger_postgres import (  # noqa: PLC0415 - an extra
+                PostgresLedger,
+            )
+        ledger: Ledger = await PostgresLedger.open(store)
+    else:
+        await ports.blocking.run(lambda: _make(directory))
+        file = str(directory / GOVERNORS_FILE)
+        ledger = await SQLiteLedger.open(file, own.blocking, now=own.host_now)
+    running.add(ledger.close)
+    return ledger
+
+
+def share_governors(
+    ledger: Ledger, ports: Ports, *, policy: GovernorPolicy, worker: str
+) -> SharedPermits:
+    """Make the permits of a worker that shares its governors, with a law that knows of it.
+
+    Args:
+        ledger: Where they are shared.
+        ports: Time and chance.
+        policy: Of each governor, with the law of the release.
+        worker: A name that no other worker has, nor this one after a restart.
+    """
+    law = policy.law
+    if isinstance(law, ReleasePolicy):
+        law = replace(law, lag_s=max(law.lag_s, SHARED_LAG_S))
+    return SharedPermits(
+        ledger,
+        worker=worker,
+        default=replace(policy, law=law),
+        clock=ports.clock,
+        chance=ports.chance,
+    )
+
+
 async def open_store(running: Running, ports: Ports, *, directory: Path, store: str) -> Store:
     """Open the store that a configuration names, until `running` is closed.
 
@@ -155,12 +228,10 @@ async def open_store(running: Running, ports: Ports, *, directory: Path, store: 
         IntegrityError: It is no store of ours, is damaged, or is of a newer release.
     """
     if store.startswith(POSTGRES):
-        try:
+        with _needing_postgres(store):
             from surgetank.safeguards.operations.postgres import (  # noqa: PLC0415 - an extra
                 PostgresStore,
             )
-        except ImportError as error:
-            raise InvalidInputError(f"{store}: pip install 'surgetank[postgres]'") from error
         shared = await PostgresStore.open(store)
         running.add(shared.close)
         return shared
@@ -168,6 +239,15 @@ async def open_store(running: Running, ports: Ports, *, directory: Path, store: 
     own = await SQLiteStore.open(str(directory / store), ports.blocking)
     running.add(own.close)
     return own
+
+
+@contextmanager
+def _needing_postgres(store: str) -> Generator[None]:
+    """Say what to install where an import fails."""
+    try:
+        yield
+    except ImportError as error:
+        raise InvalidInputError(f"{store}: pip install 'surgetank[postgres]'") from error
 
 
 def _make(directory: Path) -> None:

@@ -27,7 +27,7 @@ from surgetank.control.evidence import EvidencePolicy
 from surgetank.control.governor import GovernorPolicy
 from surgetank.control.release import ReleasePolicy
 from surgetank.core.errors import ConfigError, InvalidInputError
-from surgetank.runtime.policy import ServePolicy
+from surgetank.runtime.policy import ServePolicy, Sharing
 from surgetank.safeguards.broker.policy import BrokerPolicy
 from surgetank.safeguards.mirror.policy import MirrorPolicy
 from surgetank.safeguards.operations.command_action import CommandActionPolicy
@@ -103,6 +103,12 @@ class Configuration(BaseModel):
     """Where operations are kept: a file of SQLite, a relative one in `directory`, or the address of
     a PostgreSQL database that several servers share, as `postgresql://surgetank@db/surgetank`. An
     address has no password: PGPASSWORD and PGPASSFILE give it."""
+    sharing: Sharing = Sharing.BY_STORE
+    """With whom the governors are shared: `shared` with all servers of the store, which together
+    obey one pace, window, breaker and retry budget for each dependency; `own` with nobody, so that
+    each server lets through as much as one alone may; `by_store` is `shared` on PostgreSQL, which
+    is there for several servers, and `own` on SQLite. On SQLite they are in `governors.db` of
+    `directory`."""
     serve: ServePolicy = ServePolicy()
     """Where `surgetank serve` listens, and whom it obeys."""
     operations: OperationsPolicy = OperationsPolicy()

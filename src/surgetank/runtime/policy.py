@@ -1,4 +1,4 @@
-"""How a server serves: every limit of it, with its unit and its reason."""
+"""How a server serves, and what it shares: every limit, with its unit and its reason."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,6 +20,17 @@ class Reads(StrEnum):
     """Everybody on loopback; elsewhere who has a token."""
     OPEN = "open"
     TOKEN = "token"  # noqa: S105 - the word, not one
+
+
+class Sharing(StrEnum):
+    """With whom the governors are shared."""
+
+    BY_STORE = "by_store"
+    """On PostgreSQL, shared: it is there for several servers. On SQLite, own."""
+    OWN = "own"
+    """With nobody: they live in this process, and end with it."""
+    SHARED = "shared"
+    """With all servers that have the same store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

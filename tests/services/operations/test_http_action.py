@@ -82,7 +82,7 @@ def play(
         saved = list[str]()
 
         async def save(text: str) -> None:
-            assert len(client.requests) == 1, "saved before anything is polled"
+            assert len(client.requests) == len(saved) + 1, "saved before it is polled"
             saved.append(text)
 
         given = {"method": "PUT", "url": URL} if arguments is None else arguments
@@ -283,6 +283,26 @@ def test_follows_a_long_running_operation(
     assert len(played.saved) == 1
 
 
+def test_an_address_to_poll_may_be_relative_and_change() -> None:
+    played = play(
+        Response(202, {"location": "/operations/7"}),
+        Response(202, {"location": "8?api-version=1"}),
+        Response(202),
+        Response(200),
+    )
+    assert played.result.outcome.kind is OutcomeKind.OK
+    moved = "http://management.eastus/operations/8?api-version=1"
+    assert [request.url for request in played.client.requests[1:]] == [POLL, moved, moved]
+    assert [json.loads(each)[0] for each in played.saved] == [POLL, moved]
+    assert played.result.checkpoint == played.saved[-1]
+
+
+def test_follows_an_operation_location() -> None:
+    played = play(Response(202, {"operation-location": POLL}), IN_PROGRESS, SUCCEEDED)
+    assert played.result.outcome.kind is OutcomeKind.OK
+    assert played.client.requests[-1].url == POLL
+
+
 def test_who_ignores_prefer_is_polled_every_thirty_seconds() -> None:
     played = play(ACCEPTED, IN_PROGRESS, IN_PROGRESS, SUCCEEDED)
     assert played.client.times == [0, 0, 30, 60]
@@ -378,11 +398,17 @@ def test_an_operation_is_followed_no_longer_than_poll_s_max() -> None:
 
 
 def test_an_address_that_cannot_be_polled_is_not_polled() -> None:
-    nowhere = Response(201, {"azure-asyncoperation": "not an address"})
-    result = play(nowhere, poll_failures_max=1).result
-    assert (result.outcome.kind, result.may_have_acted) == (OutcomeKind.TRANSIENT, False)
-    long = Response(201, {"azure-asyncoperation": "http://" + "x" * 5_000})
+    for nowhere in ("ftp://management.eastus/7", "http://[7"):
+        accepted = Response(201, {"azure-asyncoperation": nowhere})
+        result = play(accepted, poll_failures_max=1).result
+        assert (result.outcome.kind, result.may_have_acted) == (OutcomeKind.TRANSIENT, False)
+    address = "http://" + "x" * 5_000
+    long = Response(201, {"azure-asyncoperation": address})
     assert play(long).result.outcome.kind is OutcomeKind.PERMANENT
+    longer = Response(202, {"location": address})
+    assert (
+        play(Response(202, {"location": POLL}), longer).result.outcome.kind is OutcomeKind.PERMANENT
+    )
 
 
 def test_nested_errors_are_read_to_a_depth() -> None:

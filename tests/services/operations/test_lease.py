@@ -221,6 +221,52 @@ def test_a_write_that_the_store_could_not_vouch_for_is_recognised(
     play(main)
 
 
+@pytest.mark.parametrize("doubts", [0, 1])
+def test_a_begin_that_is_saved_late_does_not_carry_its_old_lease(
+    play: Play, new_operation: New, doubts: int
+) -> None:
+    async def main(world: Any) -> None:
+        left_s = list[float]()
+
+        async def act(call: StepCall) -> ActionResult:
+            record = await world.store.inner.read(call.operation_id)
+            left_s.append(record.run_at - world.clock.now())
+            await world.pass_s(5)
+            return OK
+
+        world.actions["do"] = act
+        worker = world.worker()
+        receipt = await worker.submit(new_operation("k", "vm", "disk"))
+        await world.pass_s(4)
+        # The first step ends and the second begins in one write, which comes after the lease's end.
+        # Where the store is in doubt, it wrote at once and says so only then.
+        world.store.doubts = doubts
+        world.store.away_until = 0.0 if doubts else world.clock.now() + 300
+        await world.pass_s(1.5)
+        world.store.away_until = world.clock.now() + 300
+        assert (await world.ended(receipt.id)).state is OperationState.SUCCEEDED
+        assert left_s == [60, 60]
+
+    play(main, lease_s=60)
+
+
+def test_who_is_told_to_stop_while_the_store_is_in_doubt_makes_no_further_call(
+    play: Play, new_operation: New
+) -> None:
+    async def main(world: Any) -> None:
+        worker = world.worker()
+        world.call_s = 5
+        receipt = await worker.submit(new_operation("k", "vm", "disk"))
+        await world.pass_s(1)
+        world.store.doubts = 1
+        await world.pass_s(4.5)
+        await worker.cancel(receipt.id)
+        assert (await world.ended(receipt.id)).state is OperationState.CANCELLED
+        assert [step for step, _ in world.calls] == ["vm"]
+
+    play(main)
+
+
 def test_a_store_that_fails_during_a_step_delays_and_loses_nothing(
     play: Play, new_operation: New
 ) -> None:

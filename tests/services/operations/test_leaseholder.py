@@ -1,6 +1,7 @@
 """What a worker does with the leases of one dependency, and what it brings to the ledger."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -96,6 +97,18 @@ def test_a_refusal_names_the_next_instant_of_the_lease(pair: Pair) -> None:
     assert refusal.retry_at == pytest.approx(pair.now + 0.01)
     pair.now = refusal.retry_at
     pair.take(Lane.BACKLOG)
+
+
+@pytest.mark.parametrize(("late_s", "is_good"), [(0.9, True), (1.1, False)])
+def test_of_a_slow_pace_an_instant_is_good_for_half_the_time_to_the_next(
+    late_s: float, *, is_good: bool
+) -> None:
+    slow = Steps(step_share=1.0, step_s=1e9, rate_per_s_unlearnt=0.5)
+    pair = Pair(replace(POLICY, law=slow))
+    pair.ask()
+    pair.exchange()
+    pair.now += late_s
+    assert isinstance(pair.ask(), Permit) is is_good
 
 
 def test_an_instant_that_passed_unused_is_lost(pair: Pair) -> None:

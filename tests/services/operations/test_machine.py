@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from surgetank.core.operation import NewOperation, OperationState, StepState
@@ -45,6 +45,17 @@ events = st.one_of(
 )
 
 
+PLAIN = {
+    "is_optional": False, "is_security": False, "is_repeatable": False, "fallback": None,
+}  # fmt: skip
+BLOCKED_BUT_MADE = [
+    ("end", "agent", (OutcomeKind.BLOCKED, True, False)),
+    ("submit", Lane.FRESH, None, {"agent": PLAIN}),
+    ("pass", 0.05),
+]
+"""An answer that contradicts itself is taken by its kind: the call was not made."""
+
+
 class Story:
     """Plays events, and asserts at each call and after each event what must hold."""
 
@@ -83,6 +94,7 @@ class Story:
             self.doubtful.add(wish)  # Should we be killed during the call.
         planned = self.next_endings.get(call.step_name)
         kind, acted, saves = planned.pop(0) if planned else (OutcomeKind.OK, False, False)
+        acted = acted and kind not in (OutcomeKind.BLOCKED, OutcomeKind.PERMANENT)  # Not made.
         await self.world.pass_s(0.2)
         if saves:
             await call.save("begun")
@@ -160,6 +172,7 @@ class Story:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(story=st.lists(events, max_size=25))
+@example(story=BLOCKED_BUT_MADE)
 def test_nothing_is_lost_or_done_twice_unasked(
     play: Play, new_operation: New, story: list[Any]
 ) -> None:

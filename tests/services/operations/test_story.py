@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from surgetank.core.errors import ConflictError, DependencyError, InvalidInputError
@@ -43,6 +43,7 @@ step_flags = st.fixed_dictionaries(
         "probe": st.sampled_from([None, PROBE]),
     }
 )
+PLAIN = {"is_optional": False, "is_repeatable": False, "fallback": None, "probe": None}
 submissions = st.tuples(
     st.just("submit"),
     st.dictionaries(services, step_flags, min_size=1),
@@ -282,6 +283,7 @@ class Story:
             return  # One answer for two calls would be a lie.
         if await self.workers[place % 2].redrive(operation_id, is_done=is_done):
             self.doubtful.difference_update(() if is_done else wishes)
+            self.cancelled_at.pop(record.key, None)  # Somebody wants its debts paid after all.
 
     async def hold(self, hold: Hold) -> None:
         held = await self.workers[0].hold(hold)
@@ -347,6 +349,29 @@ class Story:
         assert not any(self.calling.values())
 
 
+CANCELLED_THEN_WANTED = [
+    (
+        (
+            "submit",
+            {"disk": {**PLAIN, "is_repeatable": True}, "vm": {**PLAIN, "is_optional": True}},
+            {
+                "lane": Lane.BACKLOG,
+                "patience_s": None,
+                "later_s": None,
+                "priority": 0,
+                "subject": "",
+                "generation": 1,
+            },
+        ),
+        0.05,
+    ),
+    (("cancel", 0, True), 0.05),
+    (("refuse", "vm", "breaker_open", 61.0), 20.0),
+    (("redrive", 0), 61.0),
+]
+"""It ends well but for a debt, which is given up, and which somebody then wants paid after all."""
+
+
 def play_all(play: Play, new_operation: New, story: Iterable[Any]) -> None:
     async def main(world: Any) -> None:
         told = Story(world, new_operation)
@@ -364,6 +389,7 @@ def play_all(play: Play, new_operation: New, story: Iterable[Any]) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(story=st.lists(st.tuples(events, pauses), max_size=20))
+@example(story=CANCELLED_THEN_WANTED)
 def test_what_people_ask_for_is_kept_whatever_happens(
     play: Play, new_operation: New, story: list[Any]
 ) -> None:

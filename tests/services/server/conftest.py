@@ -12,7 +12,7 @@ import pytest
 
 from surgetank.core.errors import DependencyError
 from surgetank.core.http import Handler, Request, Response
-from surgetank.runtime.assembly import Ports
+from surgetank.runtime.assembly import LedgerPorts, Ports
 from surgetank.runtime.config import Configuration
 from surgetank.runtime.policy import Reads, ServePolicy
 from surgetank.runtime.server.service import Server, server
@@ -149,7 +149,12 @@ async def _world(loop: VirtualLoop, configuration: Configuration) -> AsyncGenera
     ports = Ports(clock, Random(1), InlineBlocking())
     http = HttpAction(client=origin, clock=clock, policy=HttpActionPolicy())
     async with server(
-        configuration, ports, actions={"http": http}, serve=_listen, worker="w1"
+        configuration,
+        ports,
+        ledger_ports=LedgerPorts(InlineBlocking(), clock.now),
+        actions={"http": http},
+        serve=_listen,
+        worker="w1",
     ) as running:
         yield World(loop, clock, origin, configuration.directory, running)
 

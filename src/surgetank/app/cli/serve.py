@@ -20,6 +20,7 @@ from surgetank.app.cli.stop import told_to_stop
 from surgetank.app.wiring import actions, configure_logs, live
 from surgetank.core.errors import SurgetankError
 from surgetank.runtime import config
+from surgetank.runtime.live.memory import collect_seldom
 from surgetank.runtime.server.service import Server, server
 from surgetank.runtime.server.token import Tokens
 
@@ -66,11 +67,13 @@ async def _run(configuration: config.Configuration, *, as_json: bool) -> ExitSta
             async with server(
                 configuration,
                 adapters.ports,
+                ledger_ports=adapters.ledger_ports,
                 actions=actions(adapters, configuration.command),
                 serve=adapters.serve,
                 worker=worker,
             ) as running:
                 with _reading_tokens_again(configuration, running):
+                    collect_seldom()
                     _say_started(running, configuration, as_json=as_json)
                     await _told_or_failed(told, running)
                 _log().info("server.draining")

@@ -122,7 +122,7 @@ async def _run(plan: Plan, *, data: Path | None, for_s: float | None, as_json: b
     """Serve until told to stop."""
     with told_to_stop() as (told, _), _directory(data) as directory:
         async with (
-            live() as (ports, http, serve, _),
+            live() as (ports, http, serve, *_),
             stand_in(plan, ports, http=http, serve=serve, directory=directory) as standing,
         ):
             typer.echo(dumps(_document(plan, standing)) if as_json else _page(plan, standing))

@@ -15,9 +15,18 @@ from surgetank.core.errors import InvalidInputError
 from surgetank.core.http import Handler
 from surgetank.core.ports import Chance
 from surgetank.core.route import Routes
-from surgetank.runtime.assembly import Ports, Running, open_store, run_operations
+from surgetank.runtime.assembly import (
+    POSTGRES,
+    LedgerPorts,
+    Ports,
+    Running,
+    open_ledger,
+    open_store,
+    run_operations,
+    share_governors,
+)
 from surgetank.runtime.config import Configuration
-from surgetank.runtime.policy import ServePolicy
+from surgetank.runtime.policy import ServePolicy, Sharing
 from surgetank.runtime.server.audit import AuditTrail
 from surgetank.runtime.server.gate import Gate, mount
 from surgetank.runtime.server.health import Health, Phase
@@ -29,6 +38,7 @@ from surgetank.safeguards.operations.api.routes import operation_routes
 from surgetank.safeguards.operations.permits import GovernedPermits
 from surgetank.safeguards.operations.permits_api import PermitsApi
 from surgetank.safeguards.operations.service import Operations
+from surgetank.safeguards.operations.shared_permits import SharedPermits
 
 AUDIT_FOLDER = "audit"
 """Of the trail, in the configured directory."""
@@ -76,6 +86,7 @@ async def server(
     configuration: Configuration,
     ports: Ports,
     *,
+    ledger_ports: LedgerPorts,
     actions: Mapping[str, Action],
     serve: Serve,
     worker: str,
@@ -85,6 +96,7 @@ async def server(
     Args:
         configuration: What to run, and where to listen.
         ports: Time, chance, and where blocking work runs.
+        ledger_ports: For governors that are shared in a file.
         actions: What makes the calls of steps, by name.
         serve: How a handler is put on a socket.
         worker: Names this process among those that share the store, for people.
@@ -100,23 +112,17 @@ async def server(
         opened, running = Running(), Running()
         stack.push_async_callback(opened.close)
         stack.push_async_callback(running.close)
-        audit = await AuditTrail.open(
-            configuration.directory / AUDIT_FOLDER,
-            policy=policy.audit,
-            blocking=ports.blocking,
-            clock=ports.clock,
-        )
+        audit = await _audit(configuration, ports)
         store = await open_store(
             opened, ports, directory=configuration.directory, store=configuration.store
         )
-        governor, clock, chance = configuration.governor, ports.clock, ports.chance
-        permits = GovernedPermits(default=governor, clock=clock, chance=chance)
+        permits = await _permits(opened, configuration, ports, ledger_ports, worker=worker)
         operations = Operations(
             store=store,
             permits=permits,
             actions=actions,
-            clock=clock,
-            chance=chance,
+            clock=ports.clock,
+            chance=ports.chance,
             policy=configuration.operations,
             worker=worker,
         )
@@ -135,6 +141,8 @@ async def server(
         )
         listening = await _listen(stack, serve, gate, policy)
         # Only now: who cannot listen, as a second server by mistake, shall not make a call either.
+        if isinstance(permits, SharedPermits):
+            running.add(permits.close, task=permits.start())
         run_operations(running, operations, worker=worker)
         found = Server(listening.url, gate, health, running)
         stack.push_async_callback(found.drain)
@@ -144,9 +152,39 @@ async def server(
         yield found
 
 
+async def _audit(configuration: Configuration, ports: Ports) -> AuditTrail:
+    return await AuditTrail.open(
+        configuration.directory / AUDIT_FOLDER,
+        policy=configuration.serve.audit,
+        blocking=ports.blocking,
+        clock=ports.clock,
+    )
+
+
+async def _permits(
+    opened: Running,
+    configuration: Configuration,
+    ports: Ports,
+    ledger_ports: LedgerPorts,
+    *,
+    worker: str,
+) -> GovernedPermits | SharedPermits:
+    """Make the governors, shared or of this process alone."""
+    sharing, governor, store = configuration.sharing, configuration.governor, configuration.store
+    is_by_store = sharing is Sharing.BY_STORE and store.startswith(POSTGRES)
+    if not (is_by_store or sharing is Sharing.SHARED):
+        return GovernedPermits(default=governor, clock=ports.clock, chance=ports.chance)
+    ledger = await open_ledger(
+        opened, ports, ledger_ports, directory=configuration.directory, store=store
+    )
+    # In a container the same process id comes again.
+    name = f"{worker}-{_new_id(ports.chance)}"
+    return share_governors(ledger, ports, policy=governor, worker=name)
+
+
 def _routes(
     operations: Operations,
-    permits: GovernedPermits,
+    permits: GovernedPermits | SharedPermits,
     audit: AuditTrail,
     health: Health,
     ports: Ports,
@@ -154,7 +192,7 @@ def _routes(
 ) -> Routes:
     clock, chance = ports.clock, ports.chance
     permits_api = PermitsApi(
-        permits, clock=clock, new_id=lambda: _permit_id(chance), policy=policy.permits
+        permits, clock=clock, new_id=lambda: _new_id(chance), policy=policy.permits
     )
     routes = (
         *health.routes(),
@@ -165,7 +203,7 @@ def _routes(
     return Routes([*routes, openapi_route(routes)], now=clock.now)
 
 
-def _permit_id(chance: Chance) -> str:
+def _new_id(chance: Chance) -> str:
     """A name of 104 bits; live, chance is the system's, and nobody guesses it."""
     return "".join(f"{int(chance.random() * 2**52):013x}" for _ in range(2))
 

@@ -2,21 +2,14 @@
 
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from surgetank.core.errors import InvalidInputError
+from surgetank.safeguards.operations.strict import Strict
 
 
-class Arguments(BaseModel):
-    """Arguments of an action, or a part of them. Unknown keys are errors, and 5 is not "5"."""
-
-    model_config = ConfigDict(
-        allow_inf_nan=False,
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        use_attribute_docstrings=True,
-    )
+class Arguments(Strict):
+    """Arguments of an action, or a part of them."""
 
 
 A = TypeVar("A", bound=Arguments)

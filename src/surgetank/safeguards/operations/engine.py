@@ -48,6 +48,7 @@ from surgetank.safeguards.operations.record import (
     Saved,
 )
 from surgetank.safeguards.operations.store import Store
+from surgetank.safeguards.operations.time_limit import TimeLimit
 
 
 class Advance(NamedTuple):
@@ -112,6 +113,7 @@ class Engine:
         self._worker = worker
         self._landed = landed
         self._opened = opened
+        self._time_limit = TimeLimit(policy.step_s_max)
         self._is_closing = False
         self._log = structlog.get_logger("surgetank.operations").bind(worker=worker)
         self.flights: dict[OperationId, Flight] = {}
@@ -253,12 +255,11 @@ class Engine:
             save=partial(self._checkpoint, flight),
         )
         try:
-            async with asyncio.timeout(self._policy.step_s_max):
-                return await action(call)
+            return await self._time_limit.run(action(call))
         except ConflictError:
             raise
-        except TimeoutError:
-            outcome = Outcome(OutcomeKind.TIMEOUT, f"no end in {self._policy.step_s_max:g} s")
+        except TimeoutError as error:
+            outcome = Outcome(OutcomeKind.TIMEOUT, str(error))
         except DependencyError as error:
             return result_of(error, checkpoint=_checkpoint_of(flight))
         except Exception as error:  # noqa: BLE001 - a defect of an action ends one call, not us
@@ -351,21 +352,27 @@ class Engine:
         before = flight.record
         try:
             (saved,) = await self._store.save((Change(before, after),))
-            if saved:
-                return saved
-            if await self._is_ours(before, after):
-                return Saved.DONE
+            return saved or await self._found(before, after)
         except (DependencyError, QueueFullError) as error:
             self._log.warning("store.failed", operation_id=before.id, error=str(error))
             return Saved.LOST
-        raise ConflictError(f"operation {before.id}: another worker has taken over")
 
-    async def _is_ours(self, before: Record, after: Record) -> bool:
-        """Whether a write that the store could not vouch for was made after all."""
+    async def _found(self, before: Record, after: Record) -> Saved:
+        """What became of a write that the store could not vouch for, if it was made after all.
+
+        Its lease began then, perhaps long ago, and it may have been told to stop since.
+
+        Raises:
+            ConflictError: it was not made, or another worker has taken over since.
+            DependencyError: the store failed.
+        """
         stored = await self._store.read(before.id)
-        return stored is not None and stored == after._replace(
-            fence=before.fence + 1, stop=stored.stop, run_at=stored.run_at
-        )
+        made = after._replace(fence=before.fence + 1)
+        if stored is not None and stored == made._replace(stop=stored.stop, run_at=stored.run_at):
+            lease = (before.id, stored.fence)
+            if after.queue != LEASED or (await self._store.renew([lease], until=after.run_at))[0]:
+                return Saved.STOPPED if stored.stop else Saved.DONE
+        raise ConflictError(f"operation {before.id}: another worker has taken over")
 
     def _log_end(self, record: Record) -> None:
         if record.state in (OperationState.FAILED, OperationState.UNKNOWN):

@@ -9,8 +9,8 @@ side failed at (5xx); who refused it as wrong (4xx; RFC 9110, section 15.5) is t
 
 Azure Resource Manager answers a PUT before it is done. The address to poll is saved before
 anything is polled: after a crash the operation is followed, not begun again. Polls go to where
-the answer says (`Azure-AsyncOperation`, else `Location` of a 202, else the resource itself while
-its `provisioningState` is not final), at `Retry-After`, and ask with `Prefer: wait=N` to be
+the answer says (`Azure-AsyncOperation` or `Operation-Location`, else `Location` of a 202, which
+later answers may change, else the resource itself while its `provisioningState` is not final), at `Retry-After`, and ask with `Prefer: wait=N` to be
 answered when something changes; who honours that is polled once, who does not as often as ever.
 Sources: Azure REST API guidelines, "Long-running operations"; RFC 7240, section 4.3.
 """
@@ -42,6 +42,7 @@ from surgetank.safeguards.operations.long_running import (
     Poll,
     Progress,
     codes_of,
+    moved,
     poll_of,
     progress_of,
     read_body,
@@ -57,6 +58,7 @@ CODES_MAX = 64
 _ABSENT = frozenset({404, 410})
 """Statuses that tell a probe that nothing is there."""
 _REFUSED = range(400, 500)
+_TOO_LONG = Outcome(OutcomeKind.PERMANENT, "the address to poll is too long")
 
 _HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 _HeaderValue = Annotated[str, Field(pattern=r"^[^\x00\r\n]*$")]
@@ -174,15 +176,12 @@ class HttpAction:
         poll = poll_of(wish.request, response, body)
         if poll is None:
             return ActionResult(outcome)
-        checkpoint = poll.write()
-        if len(checkpoint) > CHECKPOINT_CHARACTERS_MAX:
-            detail = "the address to poll is too long"
-            return ActionResult(Outcome(OutcomeKind.PERMANENT, detail), may_have_acted=True)
-        await wish.call.save(checkpoint)
+        kept = await _keep(wish, poll)
+        if kept is None:
+            return ActionResult(_TOO_LONG, may_have_acted=True)
         # Who holds polls is asked at once; who does not answers this one in vain, and only this.
         pause_s = 0.0 if self._policy.wait_s else self._pause_s(response)
-        wish = wish._replace(call=wish.call._replace(checkpoint=checkpoint))
-        return await self._follow(wish, poll, pause_s=pause_s)
+        return await self._follow(kept, poll, pause_s=pause_s)
 
     async def _follow(self, wish: Wish, poll: Poll, *, pause_s: float) -> ActionResult:
         """Poll until the operation ends; polling is harmless, so a lost answer is asked for again.
@@ -203,16 +202,17 @@ class HttpAction:
                 if progress not in (Progress.UNDER_WAY, Progress.SILENT):
                     return self._end(wish, answer, body, progress)
                 pause_s = self._pause_s(answer)
+                poll, before = moved(poll, answer), poll
+                kept = wish if poll == before else await _keep(wish, poll)
+                if kept is None:
+                    return ActionResult(_TOO_LONG, wish.call.checkpoint)
+                wish = kept
                 silence = self._classify(answer, body, NO_TABLE)
             else:
                 progress, pause_s, silence = Progress.SILENT, policy.poll_s, answer
             failures = failures + 1 if progress is Progress.SILENT else 0
             if failures >= policy.poll_failures_max:
-                # What was said of the poll is not said of the operation.
-                kind = silence.kind
-                if kind in (OutcomeKind.BLOCKED, OutcomeKind.PERMANENT):
-                    kind = OutcomeKind.TRANSIENT
-                return ActionResult(silence._replace(kind=kind), wish.call.checkpoint)
+                return ActionResult(_said_of_a_poll(silence), wish.call.checkpoint)
         detail = f"still under way after {policy.poll_s_max:g} s"
         return ActionResult(Outcome(OutcomeKind.TIMEOUT, detail), wish.call.checkpoint)
 
@@ -283,6 +283,22 @@ def _request(arguments: HttpArguments, call: StepCall) -> Request:
         headers.setdefault("content-type", "application/json")
         body = json.dumps(body, ensure_ascii=False)
     return Request.to(arguments.method, arguments.url, headers=headers, body=body.encode())
+
+
+async def _keep(wish: Wish, poll: Poll) -> Wish | None:
+    """Save where to poll, and go on from there; None when that is too long to be kept."""
+    checkpoint = poll.write()
+    if len(checkpoint) > CHECKPOINT_CHARACTERS_MAX:
+        return None
+    await wish.call.save(checkpoint)
+    return wish._replace(call=wish.call._replace(checkpoint=checkpoint))
+
+
+def _said_of_a_poll(outcome: Outcome) -> Outcome:
+    """What is said of a poll is not said of the operation: another poll may hear better."""
+    if outcome.kind in (OutcomeKind.BLOCKED, OutcomeKind.PERMANENT):
+        return outcome._replace(kind=OutcomeKind.TRANSIENT)
+    return outcome
 
 
 def _retry_after_s(response: Response) -> float | None:

@@ -34,6 +34,9 @@ DEMAND_S = 0.5
 """Seconds after the instant that a refusal named for which its caller is expected."""
 EARLY_SHARE = 0.75
 """Share of the calls of a stretch whose ends are reported at once where the window is full."""
+LATE_SHARE = 0.5
+"""Share of the time to the next instant for which one is good, where that is more than `grace_s`:
+a slow pace has few, and in no span are there more calls for it than half of one."""
 NOTHING_PER_S = 1e-12
 """The share of a worker that never had a lease: a pace has to be above 0."""
 ALONE_EPOCH = -(1 << 40)
@@ -48,8 +51,9 @@ class _Stretch:
     def __init__(self, lease: Lease) -> None:
         self.next_at, self.every_s, self.left = lease.start_at, lease.every_s, lease.permits
 
-    def drop(self, *, before: float) -> None:
+    def drop(self, *, now: float, grace_s: float) -> None:
         """Forget the instants that passed unused."""
+        before = now - max(grace_s, LATE_SHARE * self.every_s)
         if self.next_at < before:
             late = min(self.left, math.ceil((before - self.next_at) / self.every_s))
             self.next_at += late * self.every_s
@@ -317,7 +321,7 @@ class Leaseholder:
     def _drop_late(self, *, now: float) -> None:
         while self._stretches:
             stretch = self._stretches[0]
-            stretch.drop(before=now - self._share.grace_s)
+            stretch.drop(now=now, grace_s=self._share.grace_s)
             if stretch.left > 0:
                 return
             self._stretches.popleft()

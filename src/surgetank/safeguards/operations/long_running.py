@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple, cast
+from urllib.parse import urljoin
 
 from surgetank.core.http import Request, Response
 
@@ -74,13 +75,21 @@ def read_body(response: Response) -> Body:
 
 def poll_of(request: Request, response: Response, body: Body) -> Poll | None:
     """Where to poll after a call was accepted; None when it is done already."""
-    url = response.headers.get("azure-asyncoperation")
-    if url:
-        return Poll(url, PollKind.OPERATION)
+    for header in ("azure-asyncoperation", "operation-location"):
+        if url := response.headers.get(header):
+            return Poll(_absolute(request.url, url), PollKind.OPERATION)
     if response.status == _ACCEPTED and (url := response.headers.get("location")):
-        return Poll(url, PollKind.LOCATION)
+        return Poll(_absolute(request.url, url), PollKind.LOCATION)
     state = _state(body, PollKind.RESOURCE)
     return None if state in (None, "succeeded") else Poll(request.url, PollKind.RESOURCE)
+
+
+def moved(poll: Poll, response: Response) -> Poll:
+    """Where to poll next: an answer under way may name another `Location`."""
+    url = response.headers.get("location")
+    if poll.kind is not PollKind.LOCATION or response.status != _ACCEPTED or not url:
+        return poll
+    return poll._replace(url=_absolute(poll.url, url))
 
 
 def progress_of(poll: Poll, response: Response, body: Body) -> Progress:
@@ -136,6 +145,14 @@ def _collect(error: object, codes: list[str], *, depth: int) -> None:
         for detail in cast("list[object]", details)[:CODES_MAX]:
             _collect(detail, codes, depth=depth + 1)
     _collect(fields.get("innererror"), codes, depth=depth + 1)
+
+
+def _absolute(base: str, url: str) -> str:
+    """Resolve an address as RFC 9110, section 10.2.2, says; one that makes no sense stays."""
+    try:
+        return urljoin(base, url)
+    except ValueError:
+        return url
 
 
 def _state(body: Body, kind: PollKind) -> str | None:

@@ -20,7 +20,7 @@ from surgetank.safeguards.operations.commit import (
 from surgetank.safeguards.operations.hold import Hold, HoldScope
 from surgetank.safeguards.operations.postgres_error import was_rolled_back
 from surgetank.safeguards.operations.postgres_listen import Listener, Teller
-from surgetank.safeguards.operations.postgres_schema import migrate
+from surgetank.safeguards.operations.postgres_schema import enter, migrate
 from surgetank.safeguards.operations.postgres_session import Connection, Limits, Session
 from surgetank.safeguards.operations.postgres_take import take
 from surgetank.safeguards.operations.postgres_write import transact
@@ -34,6 +34,8 @@ OPEN_OPERATIONS_MAX = 1_000_000
 """Of all nodes. Each sees what the others have committed: they may exceed it by a batch each."""
 _TOLD = (Submit, SetHold, Release)
 """What other nodes are told of."""
+MIGRATION_S = 86_400.0
+"""Seconds that a migration may take: an index over ten million operations takes minutes."""
 TRIES_MAX = 4
 """Of a transaction that the server undid because another was in its way."""
 
@@ -131,14 +133,15 @@ class PostgresStore(GroupedWriter):
         Raises:
             InvalidInputError: `address` cannot be read.
             DependencyError: the database cannot be reached or written.
-            IntegrityError: its schema is not ours, is damaged, or is a newer release's.
+            IntegrityError: its schema is not ours, is damaged, or a newer release keeps it.
+            ConflictError: this release shuts out an older one that still uses the database.
         """
-        first, second, *others = [Session(address, limits) for _ in range(5)]
+        patient = Session(address, limits._replace(answer_s=MIGRATION_S), enter=enter)
         try:
-            await first.run(migrate, is_repeatable=True)
-        except BaseException:
-            await first.close()
-            raise
+            await patient.run(migrate, is_repeatable=True)
+        finally:
+            await patient.close()
+        first, second, *others = [Session(address, limits, enter=enter) for _ in range(5)]
         return cls(
             (first, second),
             *others,

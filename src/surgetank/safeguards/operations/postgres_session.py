@@ -48,12 +48,14 @@ class Limits(NamedTuple):
 class Session:
     """One connection."""
 
-    def __init__(self, address: str, limits: Limits) -> None:
+    def __init__(self, address: str, limits: Limits, *, enter: Work[None] | None = None) -> None:
         """Stand ready; nothing is connected yet.
 
         Args:
             address: Of the database, as libpq reads it: `postgresql://...` or `host=... ...`.
             limits: How long to wait.
+            enter: Run on each new connection before it is used, within `connect_s`; what it raises
+                ends the connection.
 
         Raises:
             InvalidInputError: `address` cannot be read.
@@ -66,6 +68,7 @@ class Session:
             ) from None
         self._arguments: dict[str, Any] = {"application_name": "surgetank", **given}
         self._limits = limits
+        self._enter = enter
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._connection: Connection | None = None
@@ -155,6 +158,8 @@ class Session:
         try:
             statement_ms = str(max(1, round(1000 * self._limits.statement_s)))
             await connection.execute(_SETTINGS, (statement_ms,) * 3)
+            if self._enter is not None:
+                await self._enter(connection)
         except BaseException:
             await connection.close()
             raise

@@ -104,13 +104,11 @@ class Record(NamedTuple):
     @property
     def owed(self) -> int:
         """Optional steps that were skipped and are still to be done; none once it has failed."""
-        if self.state in LOST_STATES:
-            return 0
         owed = 0
         for progress in self.progress:
             if progress.state is StepState.OWED and not progress.is_given_up:
                 owed += 1
-        return owed
+        return 0 if owed and self.state in LOST_STATES else owed
 
 
 _PLACES = {name: place for place, name in enumerate(Record._fields)}
@@ -184,6 +182,12 @@ def identify(key: str) -> OperationId:
     if len(key) == _UUID_CHARACTERS and _TIME_ORDERED.fullmatch(key):
         return OperationId(key.replace("-", ""))
     return OperationId(hashlib.sha256(key.encode()).hexdigest()[:32])
+
+
+def ordered_key(operation_id: str) -> str:
+    """Give the key in order of time whose operation has this name, if its key is one."""
+    parts = (operation_id[:8], operation_id[8:12], operation_id[12:16], operation_id[16:20])
+    return "-".join((*parts, operation_id[20:]))
 
 
 def clip(text: str) -> str:

@@ -10,33 +10,19 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from surgetank.core.errors import (
-    DependencyError,
-    QueueFullError,
-)
+from surgetank.core.errors import DependencyError, QueueFullError
 from surgetank.core.ports import Chance, Clock, Permits
 from surgetank.core.value import Lane, Refusal
 from surgetank.safeguards.operations.action import Action
 from surgetank.safeguards.operations.agenda import Agenda
 from surgetank.safeguards.operations.engine import Advance, Engine, Flight
 from surgetank.safeguards.operations.gatekeeper import Gatekeeper
-from surgetank.safeguards.operations.hold import (
-    hold_of,
-)
+from surgetank.safeguards.operations.hold import hold_of
 from surgetank.safeguards.operations.policy import OperationsPolicy
-from surgetank.safeguards.operations.progress import (
-    expire,
-    park,
-    park_for,
-    recover,
-)
+from surgetank.safeguards.operations.progress import expire, park, park_for, recover
 from surgetank.safeguards.operations.queue import LEASED
 from surgetank.safeguards.operations.record import Change, Record, Saved
 from surgetank.safeguards.operations.store import Store
-
-MOVED_MAX = 8
-"""Times that a cancellation looks again at an operation that others move meanwhile."""
-
 
 DEMOTED_BATCHES_MAX = 16
 """Batches that a step moves from a refused queue to the backlog; the rest follow at the next."""

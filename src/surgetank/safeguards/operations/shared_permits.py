@@ -86,10 +86,11 @@ class SharedPermits:
         self._task: asyncio.Task[None] | None = None
         self._log = structlog.get_logger("surgetank.operations").bind(worker=worker)
 
-    def start(self) -> None:
-        """Go to the ledger from now on, in a task of its own."""
+    def start(self) -> asyncio.Task[None]:
+        """Go to the ledger from now on, in a task that ends by `close`, or by a defect of ours."""
         assert self._task is None, "started once"
         self._task = asyncio.create_task(self._run(), name=f"shared permits of {self._worker}")
+        return self._task
 
     async def close(self) -> None:
         """Leave: others get this worker's share at once. Safe to repeat."""

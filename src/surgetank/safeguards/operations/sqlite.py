@@ -23,9 +23,10 @@ from surgetank.safeguards.operations.hold import Hold, HoldScope
 from surgetank.safeguards.operations.record import Due, Record, Tally
 from surgetank.safeguards.operations.sqlite_error import translated
 from surgetank.safeguards.operations.sqlite_schema import connect
+from surgetank.safeguards.operations.sqlite_text import SQLITE_COLUMNS, name_bytes
 from surgetank.safeguards.operations.sqlite_write import transact
 from surgetank.safeguards.operations.store import EXAMINED_MAX, Decide, Filter, Page, Survey, Taken
-from surgetank.safeguards.operations.text import COLUMNS, DEADLINE_AT, RUN_AT, read_record
+from surgetank.safeguards.operations.text import DEADLINE_AT, RUN_AT, read_record
 from surgetank.safeguards.operations.write import Write
 from surgetank.safeguards.operations.writer import GroupedWriter
 
@@ -34,15 +35,15 @@ OPEN_OPERATIONS_MAX = 1_000_000
 BUSY_S = 5.0
 """SQLite waits this long for another process that writes."""
 
-_READ = f"select {COLUMNS} from operation o join body b using (number) where o.id = ?"  # noqa: S608 - constants
-_DUE = f"""select {COLUMNS} from operation o join body b using (number)
+_READ = f"select {SQLITE_COLUMNS} from operation o join body b using (number) where o.id = ?"  # noqa: S608 - constants
+_DUE = f"""select {SQLITE_COLUMNS} from operation o join body b using (number)
  where o.queue = ? order by o.run_at, o.number limit ?"""  # noqa: S608 - constants
-_LATE = f"""select {COLUMNS} from operation o join body b using (number)
+_LATE = f"""select {SQLITE_COLUMNS} from operation o join body b using (number)
  where o.deadline_at is not null and o.state in ('ready', 'waiting')
  order by o.deadline_at, o.number limit ?"""  # noqa: S608 - constants
 _EXAMINED = """select count(*), max(number) from (
  select number from operation where number > ? order by number limit ?)"""
-_FIND = f"""select {COLUMNS} from operation o join body b using (number)
+_FIND = f"""select {SQLITE_COLUMNS} from operation o join body b using (number)
  where o.number > :after and o.number <= :last
  and (:states = '[]' or o.state in (select value from json_each(:states)))
  and (:lane is null or o.lane = :lane) and (:kind is null or b.kind = :kind)
@@ -107,7 +108,7 @@ class SQLiteStore(GroupedWriter):
 
     async def read(self, operation_id: OperationId) -> Record | None:
         """Read one operation; see `Store.read`."""
-        records = await self._read(_READ, (operation_id,))
+        records = await self._read(_READ, (name_bytes(operation_id),))
         return records[0] if records else None
 
     async def take(self, queue: str, *, now: float, limit: int, decide: Decide) -> Taken:

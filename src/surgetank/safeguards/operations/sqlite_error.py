@@ -23,7 +23,7 @@ def translated(*, may_have_acted: bool) -> Generator[None, None, None]:
     Raises:
         DependencyTimeoutError: another process holds the database locked; later helps.
         DependencyError: the database cannot be written or read (disk full, read-only, I/O).
-        IntegrityError: the file is damaged or no database.
+        IntegrityError: the file is damaged or no database, or its tables are not ours any more.
     """
     try:
         yield
@@ -33,6 +33,10 @@ def translated(*, may_have_acted: bool) -> Generator[None, None, None]:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
         if code in _DAMAGED:
             raise IntegrityError(f"the store is damaged: {error}; restore a copy") from error
+        if code == sqlite3.SQLITE_ERROR:  # What we say never changes: the schema must have.
+            raise IntegrityError(
+                f"the store is damaged or not ours: {error}; restore a copy"
+            ) from error
         acted = may_have_acted and code not in _UNWRITTEN
         if code in _LOCKED:
             raise DependencyTimeoutError(

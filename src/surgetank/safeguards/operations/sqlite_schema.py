@@ -8,7 +8,7 @@ Source: https://sqlite.org/wal.html and https://sqlite.org/pragma.html#pragma_sy
 import sqlite3
 
 from surgetank.core.errors import IntegrityError, InvalidInputError
-from surgetank.safeguards.operations.migrations import migrations
+from surgetank.safeguards.operations.migrations import Schema, check_readable, migrations
 from surgetank.safeguards.operations.sqlite_error import translated
 
 VERSION_MIN = (3, 38, 0)
@@ -17,6 +17,8 @@ and `update from` with 3.33. Source: https://sqlite.org/changes.html."""
 _STATEMENTS_CACHED = 128
 _CHECKPOINT_PAGES = 4000
 """Checkpoint at 16 MB of log, not 4: a checkpoint syncs the whole file."""
+_HISTORY = """create table if not exists migration (
+ version integer primary key, readable_from integer not null) strict"""
 
 
 def connect(path: str, *, busy_s: float) -> sqlite3.Connection:
@@ -29,7 +31,7 @@ def connect(path: str, *, busy_s: float) -> sqlite3.Connection:
     Raises:
         InvalidInputError: SQLite is too old.
         DependencyError: the file cannot be opened or written.
-        IntegrityError: it is no store of ours, is damaged, or was written by a newer release.
+        IntegrityError: it is no store of ours, is damaged, or a newer release keeps it for itself.
     """
     check_version(sqlite3.sqlite_version_info)
     with translated(may_have_acted=False):
@@ -77,18 +79,23 @@ def migrate(connection: sqlite3.Connection, path: str, *, schema: str = "sqlite"
         schema: The folder of `migrations`.
 
     Raises:
-        IntegrityError: the file holds something else, or a schema newer than ours.
+        IntegrityError: the file holds something else, or a schema that a newer release keeps for
+            itself.
     """
     wanted = migrations(schema)
     if _version(connection) == len(wanted):
         return
     connection.execute("begin immediate")
     try:
-        have = _checked_version(connection, path, newest=len(wanted))
-        for script in wanted[have:]:
+        found = _checked(connection, path)  # Now that nobody else can migrate.
+        check_readable(found, newest=len(wanted), name=path)
+        if missing := wanted[found.version :]:
+            connection.execute(_HISTORY)
+        for version, readable_from, script in missing:
             for statement in _statements(script):
                 connection.execute(statement)
-        connection.execute(f"pragma user_version = {len(wanted)}")
+            connection.execute("insert into migration values (?, ?)", (version, readable_from))
+            connection.execute(f"pragma user_version = {version}")
         connection.execute("commit")
     except BaseException:
         if connection.in_transaction:
@@ -96,16 +103,39 @@ def migrate(connection: sqlite3.Connection, path: str, *, schema: str = "sqlite"
         raise
 
 
-def _checked_version(connection: sqlite3.Connection, path: str, *, newest: int) -> int:
-    have = _version(connection)  # Again, now that nobody else can migrate.
-    if have > newest:
-        raise IntegrityError(
-            f"{path}: schema version {have}, but this release speaks up to {newest}; "
-            "use the release that wrote it, or a newer one"
-        )
-    if have == 0 and connection.execute("select 1 from sqlite_master limit 1").fetchone():
+def check_schema(connection: sqlite3.Connection, *, schema: str = "sqlite") -> None:
+    """Refuse to write where a newer release has changed the schema since the file was opened.
+
+    Within the transaction that writes, as nobody can change it then; it costs a microsecond.
+
+    Args:
+        connection: Of the file.
+        schema: The folder of `migrations`.
+
+    Raises:
+        IntegrityError: the newer release keeps it for itself.
+    """
+    newest = len(migrations(schema))
+    if _version(connection) > newest:
+        check_readable(_schema(connection), newest=newest, name="the store")
+
+
+def _checked(connection: sqlite3.Connection, path: str) -> Schema:
+    found = _schema(connection)
+    if found.version == 0 and connection.execute("select 1 from sqlite_master limit 1").fetchone():
         raise IntegrityError(f"{path}: holds other tables; give the store a file of its own")
-    return have
+    return found
+
+
+def _schema(connection: sqlite3.Connection) -> Schema:
+    version = _version(connection)
+    query = "select 1 from sqlite_master where name = 'migration'"
+    if connection.execute(query).fetchone() is None:
+        return Schema(version, version)
+    ((known, readable_from),) = connection.execute(
+        "select max(version), max(readable_from) from migration"
+    )
+    return Schema(version, readable_from if known == version else version)
 
 
 def _version(connection: sqlite3.Connection) -> int:

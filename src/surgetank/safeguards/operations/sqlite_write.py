@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain, islice
-from json import dumps
 from typing import Any
 
 from surgetank.core.errors import ConflictError, QueueFullError, SurgetankError
@@ -18,13 +17,10 @@ from surgetank.safeguards.operations.hold import HOLDS_MAX, Hold
 from surgetank.safeguards.operations.queue import LEASED, NEXT
 from surgetank.safeguards.operations.record import OPEN_STATES, Change, Record, Saved
 from surgetank.safeguards.operations.sqlite_error import translated
+from surgetank.safeguards.operations.sqlite_schema import check_schema
+from surgetank.safeguards.operations.sqlite_text import SQLITE_COLUMNS, name_bytes
 from surgetank.safeguards.operations.subject import Subject, begins_again, place, place_again
-from surgetank.safeguards.operations.text import (
-    COLUMNS,
-    read_record,
-    write_content,
-    write_progress,
-)
+from surgetank.safeguards.operations.text import read_record, write_content, write_progress
 from surgetank.safeguards.operations.write import (
     Forget,
     Release,
@@ -41,10 +37,10 @@ Row = tuple[object, ...]
 
 _ALWAYS = 1e18  # Later than any instant.
 
-_BY_NUMBER = f"""select {COLUMNS} from operation o join body b using (number)
+_BY_NUMBER = f"""select {SQLITE_COLUMNS} from operation o join body b using (number)
  where o.number = ?"""  # noqa: S608 - constants
-_KNOWN = """select o.id, b.kind, b.region, b.subject, b.content
- from operation o join body b using (number) where o.id in (select value from json_each(?))"""
+_KNOWN = """select o.id, b.kind, b.region, b.subject, b.content from (values {rows}) as v
+ join operation o on o.id = v.column1 join body b using (number)"""
 _SAVED_COLUMNS = 13
 _SAVE = """with c (number, fence, due_by, lane, state, queue, run_at, worker, owed, finished_at,
   deadline_at, let_go, progress) as (values {rows})
@@ -89,11 +85,12 @@ def transact(
 
     Raises:
         DependencyError: the database failed; nothing was written, unless the error says so.
-        IntegrityError: the database is damaged.
+        IntegrityError: the database is damaged, or a newer release keeps it for itself.
     """
     with translated(may_have_acted=False):
         connection.execute("begin immediate")
         try:
+            check_schema(connection)
             results = _Transaction(connection, open_max=open_max).make(writes)
         except BaseException:
             _roll_back(connection)
@@ -156,25 +153,26 @@ class _Transaction:
 
     def _submit(self, records: Sequence[Record]) -> list[object]:
         run = self._connection.execute
-        ids = dumps([record.id for record in records])
-        known = {row[0]: tuple(row[1:]) for row in run(_KNOWN, (ids,)).fetchall()}
+        ids = [name_bytes(record.id) for record in records]
+        found = self._change(_KNOWN, [(each,) for each in ids], columns=1)
+        known = {row[0]: tuple(row[1:]) for row in found}
         open_count = _open_count(self._connection)
         numbered = run("select seq from sqlite_sequence where name = 'operation'").fetchone()
         number = 0 if numbered is None else numbered[0]
         results: list[object] = []
         new: list[tuple[int, Record]] = []
         bodies: list[Row] = []
-        for record in records:
+        for name, record in zip(ids, records, strict=True):
             body = (record.kind, record.region, record.subject, write_content(record))
-            if record.id in known:
-                is_same = known[record.id] == body
+            if name in known:
+                is_same = known[name] == body
                 results.append(False if is_same else _conflict(record))
                 continue
             if open_count >= self._open_max:
                 full = f"{self._open_max} operations are unfinished already"
                 results.append(QueueFullError(full))
                 continue
-            known[record.id] = body
+            known[name] = body
             number += 1
             open_count += 1
             if record.subject:
@@ -215,7 +213,7 @@ class _Transaction:
         if placed.older is not None:
             self._save([placed.older])
         if placed.is_older_told and older is not None:
-            run(_STOP, (OperationState.SUPERSEDED.value, older.id, LEASED))
+            run(_STOP, (OperationState.SUPERSEDED.value, name_bytes(older.id), LEASED))
         if placed.subject is not None:
             run(_SET_SUBJECT, (name, *placed.subject, record.created_at))
         return placed.record
@@ -275,10 +273,13 @@ class _Transaction:
             run(_BEGIN_NEXT, (number, NEXT))
 
     def _renew(self, write: Renew) -> tuple[bool, ...]:
-        return tuple([self._did(_RENEW, (write.until, *lease)) for lease in write.leases])
+        return tuple(
+            self._did(_RENEW, (write.until, name_bytes(name), fence))
+            for name, fence in write.leases
+        )
 
     def _stop(self, write: Stop) -> bool:
-        return self._did(_STOP, (write.state.value, write.operation_id, LEASED))
+        return self._did(_STOP, (write.state.value, name_bytes(write.operation_id), LEASED))
 
     def _release(self, write: Release) -> bool:
         return self._did("delete from hold where number = ?", (write.number,))
@@ -345,7 +346,7 @@ def _change_row(change: Change) -> Row:
 def _new_row(number: int, record: Record) -> Row:
     return (
         number,
-        record.id,
+        name_bytes(record.id),
         record.lane.value,
         record.state.value,
         record.queue,

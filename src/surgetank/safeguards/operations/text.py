@@ -10,7 +10,7 @@ from typing import Any
 
 from surgetank.core.operation import OperationId, OperationState, Step, StepState
 from surgetank.core.value import Lane
-from surgetank.safeguards.operations.record import Progress, Record
+from surgetank.safeguards.operations.record import Progress, Record, ordered_key
 
 COLUMNS = """o.number, o.id, o.lane, o.state, o.queue, o.run_at, o.fence, o.worker, o.deadline_at,
  o.created_at, o.finished_at, o.priority, o.stop, o.let_go, o.progress,
@@ -20,12 +20,30 @@ RUN_AT, DEADLINE_AT = 5, 8
 """Where two of them stand."""
 
 _PENDING = Progress()
+_DEFAULTS = tuple(Step._field_defaults.values())
+_GIVEN = len(Step._fields) - len(_DEFAULTS)
+"""Fields of a step that have no default."""
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 def write_content(record: Record) -> str:
-    """Write what never changes and has no column; equal contents give equal text."""
-    return _encode((record.key, record.generation, record.steps))
+    """Write what never changes and has no column; equal contents give equal text.
+
+    A key that can be told from the operation's name is null; of a step, what is as it is without
+    saying so at the end is left out.
+    """
+    key = None if record.key == ordered_key(record.id) else record.key
+    return _encode((key, record.generation, [_short(step) for step in record.steps]))
+
+
+def _short(step: Step) -> Sequence[object]:
+    """A step without the defaults at its end."""
+    if step[_GIVEN:] == _DEFAULTS:
+        return step[:_GIVEN]
+    size = len(step)
+    while step[size - 1] == _DEFAULTS[size - 1 - _GIVEN]:
+        size -= 1
+    return step[:size]
 
 
 def write_progress(record: Record) -> str:
@@ -51,7 +69,7 @@ def read_record(row: Sequence[Any]) -> Record:
         progress = tuple(Progress(StepState(each[0]), *each[1:]) for each in steps_told)
     return Record(
         OperationId(operation_id),
-        key,
+        ordered_key(operation_id) if key is None else key,
         kind,
         region,
         tuple(Step(*fields) for fields in steps),

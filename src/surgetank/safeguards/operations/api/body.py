@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from json import dumps
 from typing import Annotated, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import AwareDatetime, BaseModel, JsonValue, ValidationError
 from pydantic import Field as Limited
 
 from surgetank.core.errors import InvalidInputError
@@ -22,6 +22,7 @@ from surgetank.safeguards.operations.record import (
     STEPS_MAX,
     SUBJECT_CHARACTERS_MAX,
 )
+from surgetank.safeguards.operations.strict import Strict
 
 REASON_CHARACTERS_MAX = 200
 
@@ -29,16 +30,8 @@ Key = Annotated[str, Limited(min_length=1, max_length=KEY_CHARACTERS_MAX)]
 Name = Annotated[str, Limited(min_length=1, max_length=NAME_CHARACTERS_MAX)]
 
 
-class Body(BaseModel):
-    """A body: strict, frozen, and without keys that nobody reads."""
-
-    model_config = ConfigDict(
-        allow_inf_nan=False,
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        use_attribute_docstrings=True,
-    )
+class Body(Strict):
+    """A body of a request, or a part of one."""
 
 
 class NewStepBody(Body):

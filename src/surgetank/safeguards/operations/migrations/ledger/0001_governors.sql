@@ -1,3 +1,4 @@
+-- Readable from version 1.
 -- Governors that the workers of one host share. Times in `state` are on the host's own clock.
 
 create table governor (

@@ -1,3 +1,4 @@
+-- Readable from version 1.
 -- Operations. `operation` holds what changes and is small; `body` what never does, so that a change
 -- does not copy it. Times are seconds since 1970 UTC.
 

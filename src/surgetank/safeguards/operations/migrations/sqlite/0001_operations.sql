@@ -1,9 +1,10 @@
+-- Readable from version 1.
 -- Operations. `operation` holds what changes and is small; `body` what never does, so that a change
 -- does not copy it. Times are seconds since 1970 UTC. Who writes keeps `tally`: no trigger does.
 
 create table operation (
     number integer primary key autoincrement, -- order of submission
-    id text not null unique,          -- names the idempotency key: see record.py, identify
+    id blob not null unique,          -- names the idempotency key, in 16 bytes: see record.py, identify
     lane text not null check (lane in ('fresh', 'backlog')),
     state text not null,
     queue text,            -- what it waits for: see queue.py; null when nothing is left to do

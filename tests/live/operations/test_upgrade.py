@@ -1,0 +1,153 @@
+"""Two releases on one store: today's, and a made-up next one, which is a copy with one migration more."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from surgetank.safeguards.operations.migrations import migrations
+
+SUBMITTED = 800
+NEW = """-- Readable from version {readable_from}.
+alter table {schema}operation add column colour text;
+create table {schema}paint (colour text primary key, litres integer not null);
+create index operation_colour on {schema}operation (colour) where colour is not null;
+"""
+
+Release = Callable[[int], Mapping[str, str]]
+
+
+@pytest.fixture
+def next_release(tmp_path: Path) -> Release:
+    """Make the next release, which today's may use (0) or not (1); the environment to run it in."""
+
+    def make(later: int) -> Mapping[str, str]:
+        spec = find_spec("surgetank")
+        assert spec is not None
+        assert spec.submodule_search_locations is not None
+        (package,) = spec.submodule_search_locations
+        copy = tmp_path / f"next{later}" / "surgetank"
+        shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        for folder, schema in (("sqlite", ""), ("postgres", "surgetank.")):
+            ours = len(migrations(folder))
+            text = NEW.format(readable_from=ours + later, schema=schema)
+            file = f"safeguards/operations/migrations/{folder}/{ours + 1:04}_colour.sql"
+            (copy / file).write_text(text)
+        # Nothing else of ours: what measures coverage would look for the copy when it is gone.
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return kept | {"PYTHONPATH": str(copy.parent)}
+
+    return make
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a store may be."""
+    if request.param == "postgres":
+        return str(request.getfixturevalue("database"))
+    return str(tmp_path / "operations.db")
+
+
+def ask(place: str, query: str) -> list[Any]:
+    """Read something; of PostgreSQL's schema when it is there."""
+    if "://" in place:
+        import psycopg  # noqa: PLC0415 - an extra
+
+        with psycopg.connect(place, options="-c search_path=surgetank") as connection:
+            return list(connection.execute(query.encode()).fetchall())
+    file = sqlite3.connect(place)
+    try:
+        return file.execute(query).fetchall()
+    finally:
+        file.close()
+
+
+def states(place: str) -> dict[str, str]:
+    name = "id" if "://" in place else "lower(hex(id))"
+    return dict(ask(place, f"select {name}, state from operation"))  # noqa: S608 - ours
+
+
+def versions(place: str) -> list[Any]:
+    return [each for (each,) in ask(place, "select version from migration order by version")]
+
+
+def ours(place: str) -> int:
+    return len(migrations("postgres" if "://" in place else "sqlite"))
+
+
+def test_two_releases_drain_one_store(
+    place: str, fleet: Any, count: Any, next_release: Release
+) -> None:
+    environment = next_release(0)
+    all_of_us = fleet(place)
+    all_of_us.start("today", 4 * SUBMITTED)
+    all_of_us.until(lambda: all_of_us.calls() > SUBMITTED)
+    nodes = [f"next{number}" for number in range(4)]
+    for name in nodes:
+        all_of_us.start(name, SUBMITTED // 4, environment=environment)
+    all_of_us.until(lambda: versions(place)[-1] == ours(place) + 1)
+    assert all_of_us.is_running("today"), "the schema changed under it"
+    all_of_us.start("again", SUBMITTED // 4)
+    all_of_us.finish()
+    assert versions(place) == list(range(1, ours(place) + 2)), "four nodes migrated once"
+    counts = count(all_of_us, states(place))
+    assert counts.acknowledged == 4 * SUBMITTED + 5 * (SUBMITTED // 4)
+    assert counts.lost == counts.unfinished == counts.failed == counts.unknown == 0
+    assert counts.finished_again == counts.calls_again == 0
+
+
+def test_a_store_of_the_next_release_alone_is_refused(
+    place: str, fleet: Any, next_release: Release
+) -> None:
+    made = fleet(place)
+    made.start("next", 1, environment=next_release(1))
+    made.finish()
+    made.start("today", 1)
+    assert made.fail("today").startswith(
+        f"surgetank.core.errors.IntegrityError: {place if '://' not in place else 'the database'}: "
+        f"schema version {ours(place) + 1} is for releases that speak {ours(place) + 1} or more"
+    )
+    assert len(states(place)) == 1
+
+
+def test_a_file_that_the_next_release_takes_is_written_to_no_more(
+    tmp_path: Path, fleet: Any, count: Any, next_release: Release
+) -> None:
+    place, environment = str(tmp_path / "operations.db"), next_release(1)
+    made = fleet(place)
+    made.start("today", 4 * SUBMITTED, lease_s=3.0)
+    made.until(lambda: made.calls() > SUBMITTED)
+    made.start("next", SUBMITTED, environment=environment, lease_s=3.0)
+    said = made.fail("today")
+    assert said.startswith("surgetank.core.errors.IntegrityError: the store: schema version")
+    made.finish("next")
+    counts = count(made, states(place))
+    assert SUBMITTED < counts.acknowledged < 5 * SUBMITTED
+    assert counts.lost == counts.unfinished == counts.failed == 0
+    assert counts.finished_again == 0
+
+
+def test_a_database_that_today_uses_is_not_taken_by_the_next_release(
+    database: str, fleet: Any, count: Any, next_release: Release
+) -> None:
+    environment = next_release(1)
+    made = fleet(database)
+    made.start("today", 4 * SUBMITTED)
+    made.until(lambda: made.calls() > SUBMITTED)
+    made.start("early", 1, environment=environment)
+    assert made.fail("early").startswith(
+        "surgetank.core.errors.ConflictError: servers of a release that speaks schema version "
+    )
+    assert made.is_running("today")
+    made.finish("today")
+    made.start("next", SUBMITTED, environment=environment)
+    made.finish("next")
+    counts = count(made, states(database))
+    assert counts.acknowledged == 5 * SUBMITTED
+    assert counts.lost == counts.unfinished == counts.failed == counts.unknown == 0
+    assert counts.finished_again == counts.calls_again == 0
