@@ -103,12 +103,12 @@ class Configuration(BaseModel):
     """Where operations are kept: a file of SQLite, a relative one in `directory`, or the address of
     a PostgreSQL database that several servers share, as `postgresql://surgetank@db/surgetank`. An
     address has no password: PGPASSWORD and PGPASSFILE give it."""
-    sharing: Sharing = Sharing.BY_STORE
+    sharing: Sharing = Sharing.SHARED
     """With whom the governors are shared: `shared` with all servers of the store, which together
-    obey one pace, window, breaker and retry budget for each dependency; `own` with nobody, so that
-    each server lets through as much as one alone may; `by_store` is `shared` on PostgreSQL, which
-    is there for several servers, and `own` on SQLite. On SQLite they are in `governors.db` of
-    `directory`."""
+    obey one pace, window, breaker and retry budget for each dependency, and with the next start of
+    this one, which goes on at the last pace; `own` with nobody, so that each server lets through as
+    much as one alone may, and a restart begins anew. With PostgreSQL they are in the database of
+    the store, else in `governors.db` of `directory`."""
     serve: ServePolicy = ServePolicy()
     """Where `surgetank serve` listens, and whom it obeys."""
     operations: OperationsPolicy = OperationsPolicy()

@@ -25,8 +25,6 @@ class Reads(StrEnum):
 class Sharing(StrEnum):
     """With whom the governors are shared."""
 
-    BY_STORE = "by_store"
-    """On PostgreSQL, shared: it is there for several servers. On SQLite, own."""
     OWN = "own"
     """With nobody: they live in this process, and end with it."""
     SHARED = "shared"

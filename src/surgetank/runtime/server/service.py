@@ -16,7 +16,6 @@ from surgetank.core.http import Handler
 from surgetank.core.ports import Chance
 from surgetank.core.route import Routes
 from surgetank.runtime.assembly import (
-    POSTGRES,
     LedgerPorts,
     Ports,
     Running,
@@ -169,12 +168,15 @@ async def _permits(
     worker: str,
 ) -> GovernedPermits | SharedPermits:
     """Make the governors, shared or of this process alone."""
-    sharing, governor, store = configuration.sharing, configuration.governor, configuration.store
-    is_by_store = sharing is Sharing.BY_STORE and store.startswith(POSTGRES)
-    if not (is_by_store or sharing is Sharing.SHARED):
+    governor = configuration.governor
+    if configuration.sharing is Sharing.OWN:
         return GovernedPermits(default=governor, clock=ports.clock, chance=ports.chance)
     ledger = await open_ledger(
-        opened, ports, ledger_ports, directory=configuration.directory, store=store
+        opened,
+        ports,
+        ledger_ports,
+        directory=configuration.directory,
+        store=configuration.store,
     )
     # In a container the same process id comes again.
     name = f"{worker}-{_new_id(ports.chance)}"
