@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
@@ -123,7 +123,13 @@ class Counts:
         # The next step begins in the write that ends the one before, and an end that is told of is
         # stored: whatever comes again after either was finished already.
         self.finished_again = sum(steps != sorted(steps) for steps in made.values())
-        self.calls_again = sum(len(steps) - len(set(steps)) for steps in made.values())
+        again = Counter[str]()
+        for steps in made.values():
+            again.update(steps)
+            again.subtract(set(steps))
+        self.calls_again = again.total()
+        """Where a lease ran out."""
+        self.once_again = sum(count for step, count in again.items() if step.startswith("once"))
         print(*(f"{name}={value}" for name, value in vars(self).items()))  # noqa: T201 - for who runs it
 
 

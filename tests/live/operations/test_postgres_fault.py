@@ -57,7 +57,7 @@ def test_nothing_is_lost_or_done_again_when_the_server_is_killed_again_and_again
     counts = count(ours, states(database))
     assert counts.acknowledged == 2 * submitted
     assert counts.lost == counts.unfinished == counts.failed == 0
-    assert counts.finished_again == 0
+    assert counts.finished_again == counts.once_again == 0
 
 
 @pytest.mark.parametrize("away_s", [10.0, pytest.param(60.0, marks=pytest.mark.slow)])
