@@ -1,10 +1,10 @@
-"""What workers of one host that share a governor by leases call, before and after a cut of the rate.
+"""What workers that share a governor by leases call, before and after a cut of the rate.
 
-Run: python bench/shared_governor.py [--workers 1 4 8] [--seconds 8] [--json]
+Run: python bench/shared_governor.py [--store sqlite] [--workers 1 4 8 16] [--seconds 8] [--json]
 
-Each worker is a process with a `SharedPermits` over one SQLite file, and asks as long as it is let
-through; a call takes 20 ms and nothing is called. The rate is 2,000 a second and is cut to 500 in
-the file, as if the law had decided so. Figures are as the workers' calls fell on the host's clock:
+Each worker is a process with a `SharedPermits` over one ledger, a SQLite file or a PostgreSQL
+started for it, and asks as long as it is let through; a call takes 20 ms and nothing is called. The
+rate is 2,000 a second and is cut to 500 in the ledger, as if the law had decided so. Figures are as the workers' calls fell on the host's clock:
 the first two seconds of a run are left out. Excess are the most calls by which they were ahead of
 500 a second since the cut.
 """
@@ -17,16 +17,24 @@ import subprocess
 import sys
 import tempfile
 from bisect import bisect_left
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+import psycopg
+
+from operations_peers.server import postgres
 from surgetank.control.evidence import EvidencePolicy
 from surgetank.control.governor import GovernorPolicy
 from surgetank.control.peer.steps import Steps
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
+from surgetank.runtime.assembly import POSTGRES
 from surgetank.runtime.live.blocking import WorkerThread
 from surgetank.runtime.live.clock import SystemClock, host_now
+from surgetank.safeguards.operations.ledger import Ledger
+from surgetank.safeguards.operations.ledger_postgres import PostgresLedger
 from surgetank.safeguards.operations.ledger_sqlite import SQLiteLedger
 from surgetank.safeguards.operations.shared_permits import SharedPermits
 
@@ -34,9 +42,9 @@ VM = Dependency("vm@eastus")
 BEFORE_PER_S, AFTER_PER_S = 2_000, 500
 CALL_S = 0.02
 SETTLE_S = 2.0
-"""Seconds until all workers have started and got their share."""
-START_S = 3.0
-"""Seconds that interpreters take to start."""
+"""Seconds until all workers have got their share."""
+BEGIN_S = 0.5
+"""Seconds until workers that are ready begin."""
 POLICY = GovernorPolicy(
     law=Steps(step_share=1.0, step_s=1e9, rate_per_s_unlearnt=float(BEFORE_PER_S)),
     evidence=EvidencePolicy(samples_min=10**9, interval_s_max=1e9),
@@ -47,6 +55,7 @@ POLICY = GovernorPolicy(
 class Figures(NamedTuple):
     """Of one run."""
 
+    store: str
     workers: int
     before_per_s: float
     worst_s: int
@@ -60,10 +69,22 @@ class Figures(NamedTuple):
     """The most calls ahead of the lower rate since the cut."""
 
 
-async def work(path: str, worker: str, *, begin_at: float, end_at: float) -> list[float]:
-    """Call as long as it is let through; when each call was made, on the host's clock."""
+async def opened(place: str, blocking: WorkerThread) -> Ledger:
+    """Open the ledger at an address of PostgreSQL, or in a file."""
+    if place.startswith(POSTGRES):
+        return await PostgresLedger.open(place)
+    return await SQLiteLedger.open(place, blocking, now=host_now)
+
+
+async def work(place: str, worker: str) -> list[float]:
+    """Call as long as it is let through; when each call was made, on the host's clock.
+
+    Says when it is ready, and is then told when to begin and to end.
+    """
     clock, blocking = SystemClock(), WorkerThread()
-    ledger = await SQLiteLedger.open(path, blocking, now=host_now)
+    ledger = await opened(place, blocking)
+    print("ready", flush=True)
+    begin_at, end_at = map(float, sys.stdin.readline().split())
     permits = SharedPermits(
         ledger, worker=worker, default=POLICY, clock=clock, chance=Random(worker)
     )
@@ -91,16 +112,39 @@ async def work(path: str, worker: str, *, begin_at: float, end_at: float) -> lis
     return made
 
 
-def cut(path: str) -> float:
-    """Lower the rate in the file, between two exchanges; when."""
-    connection = sqlite3.connect(path, isolation_level=None)
+def cut(place: str) -> float:
+    """Lower the rate in the ledger, between two exchanges; when."""
+    if place.startswith(POSTGRES):
+        with psycopg.connect(place) as server:
+            row = server.execute("select state from surgetank.governor for update").fetchone()
+            assert row is not None, "workers have been there"
+            server.execute("update surgetank.governor set state = %s", (lowered(row[0]),))
+        return host_now()
+    connection = sqlite3.connect(place, isolation_level=None)
     connection.execute("begin immediate")
-    state = json.loads(connection.execute("select state from governor").fetchone()[0])
-    state["release"]["rate_per_s"] = float(AFTER_PER_S)
-    connection.execute("update governor set state = ?", (json.dumps(state),))
+    text = lowered(connection.execute("select state from governor").fetchone()[0])
+    connection.execute("update governor set state = ?", (text,))
     connection.execute("commit")
     connection.close()
     return host_now()
+
+
+def lowered(text: str) -> str:
+    """Write the lower rate into a state."""
+    state = json.loads(text)
+    state["release"]["rate_per_s"] = float(AFTER_PER_S)
+    return json.dumps(state)
+
+
+@contextmanager
+def place_of(store: str) -> Generator[str]:
+    """Give the place of an empty ledger."""
+    with tempfile.TemporaryDirectory() as folder:
+        if store == "sqlite":
+            yield str(Path(folder) / "governors.db")
+            return
+        with postgres(Path(folder)) as server, server.database() as address:
+            yield address
 
 
 def worst(made: list[float], *, span_s: float) -> int:
@@ -108,20 +152,29 @@ def worst(made: list[float], *, span_s: float) -> int:
     return max((bisect_left(made, at + span_s) - i for i, at in enumerate(made)), default=0)
 
 
-def measure(workers: int, *, seconds: float) -> Figures:
+def started(place: str, name: str) -> subprocess.Popen[str]:
+    """Start a worker."""
+    command = [sys.executable, __file__, "--place", place, "--name", name]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)  # noqa: S603 - ourselves
+
+
+def measure(store: str, workers: int, *, seconds: float) -> Figures:
     """Run the workers, cut the rate half way, and count."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder) / "governors.db")
-        begin_at = host_now() + START_S
+    with place_of(store) as place:
+        running = [started(place, f"w{number}") for number in range(workers)]
+        for process in running:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        begin_at = host_now() + BEGIN_S
         cut_at = begin_at + SETTLE_S + seconds
         end_at = cut_at + seconds
-        command = [sys.executable, __file__, "--path", path, "--span", str(begin_at), str(end_at)]
-        running = [
-            subprocess.Popen([*command, "--name", f"w{i}"], stdout=subprocess.PIPE)  # noqa: S603 - ourselves
-            for i in range(workers)
-        ]
+        for process in running:
+            assert process.stdin is not None
+            process.stdin.write(f"{begin_at} {end_at}\n")
+            process.stdin.flush()
         asyncio.run(asyncio.sleep(cut_at - host_now()))
-        cut_at = cut(path)
+        cut_at = cut(place)
         outputs = [process.communicate()[0] for process in running]
     made = sorted(at for output in outputs for at in json.loads(output))
     before = [at for at in made if begin_at + SETTLE_S <= at < cut_at]
@@ -131,6 +184,7 @@ def measure(workers: int, *, seconds: float) -> Figures:
         (count - AFTER_PER_S * (at - cut_at) for count, at in enumerate(since, 1)), default=0.0
     )
     return Figures(
+        store,
         workers,
         round(len(before) / (cut_at - begin_at - SETTLE_S), 1),
         worst(before, span_s=1.0),
@@ -145,21 +199,18 @@ def measure(workers: int, *, seconds: float) -> Figures:
 def main() -> None:
     """Measure, or be one of the workers that are measured."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 4, 8])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 4, 8, 16])
+    parser.add_argument("--store", choices=["sqlite", "postgres"], default="sqlite")
     parser.add_argument("--seconds", type=float, default=8.0, help="on each side of the cut")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--path", help=argparse.SUPPRESS)
+    parser.add_argument("--place", help=argparse.SUPPRESS)
     parser.add_argument("--name", help=argparse.SUPPRESS)
-    parser.add_argument("--span", type=float, nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.path is not None:
-        begin_at, end_at = given.span
-        json.dump(
-            asyncio.run(work(given.path, given.name, begin_at=begin_at, end_at=end_at)), sys.stdout
-        )
+    if given.place is not None:
+        json.dump(asyncio.run(work(given.place, given.name)), sys.stdout)
         return
     for workers in given.workers:
-        figures = measure(workers, seconds=given.seconds)
+        figures = measure(given.store, workers, seconds=given.seconds)
         print(json.dumps(figures._asdict()) if given.json else figures)
 
 

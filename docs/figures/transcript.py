@@ -63,7 +63,9 @@ def _printed(block: str, folder: Path, started: list[int]) -> Iterator[str]:
     if not commands or not block.startswith("$ "):
         raise ValueError(f"a block without a command first: {block!r}")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONUTF8": "1"}
+    # Where COLUMNS is set, tables are made to fit it, and tell ages: a page shows what a pipe gets.
+    kept = {name: text for name, text in os.environ.items() if name != "COLUMNS"}
+    environment = {**kept, "PATH": path, "PYTHONUTF8": "1"}
     for shown in commands:
         words = re.sub(r"\n> ?", "\n", shown)
         script = f"[ -e {_EXPORTED} ] && . ./{_EXPORTED}\n{words}\nexport -p > {_EXPORTED}"

@@ -4,7 +4,6 @@ import asyncio
 import errno
 import os
 import resource
-import select
 import signal
 import sys
 import threading
@@ -29,6 +28,8 @@ HASTY = ProcessLimits(timeout_s=0.5, grace_s=0.5)
 NOTES = "NOTES"
 SHELL = "/bin/sh"
 
+IsGone = Callable[[int], bool]
+
 
 def descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
@@ -52,18 +53,6 @@ def python(code: str, **changes: Any) -> Command:
 
 def ended(command: Command, limits: ProcessLimits = PATIENT) -> Ended:
     return asyncio.run(LiveProcesses().run(command, limits=limits))
-
-
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended, or does within seconds: to be killed takes a moment."""
-    try:
-        file = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([file], [], [], 10.0)[0])
-    finally:
-        os.close(file)
 
 
 async def cancelled(command: Command, limits: ProcessLimits, *, times: int) -> bytes:
@@ -95,22 +84,22 @@ def test_who_ends_at_sigterm_may_say_its_last_words() -> None:
     assert (found.exit_code, found.stdout, found.is_timed_out) == (3, b"bye\n", True)
 
 
-def test_a_grandchild_that_ignores_sigterm_does_not_outlive_a_time_out() -> None:
+def test_a_grandchild_that_ignores_sigterm_does_not_outlive_a_time_out(is_gone: IsGone) -> None:
     script = "(trap '' TERM; sleep 600; sleep 600) & echo $!; wait"
     found = ended(shell(script), HASTY)
     assert found.is_timed_out
     assert is_gone(int(found.stdout))
 
 
-def test_a_grandchild_does_not_outlive_a_program_that_ended_well() -> None:
+def test_a_grandchild_does_not_outlive_a_program_that_ended_well(is_gone: IsGone) -> None:
     found = ended(shell("sleep 600 >/dev/null 2>&1 & echo $!"))
     assert (found.exit_code, found.is_timed_out) == (0, False)
     assert is_gone(int(found.stdout))
 
 
-def test_who_holds_the_output_of_a_program_that_ended_is_waited_for_no_longer_than_the_grace() -> (
-    None
-):
+def test_who_holds_the_output_of_a_program_that_ended_is_waited_for_no_longer_than_the_grace(
+    is_gone: IsGone,
+) -> None:
     found = ended(shell("sleep 600 & echo $!"), PATIENT._replace(grace_s=0.3))
     assert (found.exit_code, found.is_timed_out) == (0, False)
     assert is_gone(int(found.stdout))
@@ -223,13 +212,13 @@ def test_who_writes_notes_without_end_is_timed_out_all_the_same() -> None:
     assert found.is_timed_out
 
 
-def test_cancelled_it_leaves_nothing_behind() -> None:
+def test_cancelled_it_leaves_nothing_behind(is_gone: IsGone) -> None:
     command = shell('sleep 600 & echo $! > "$NOTES"; wait', note_variable=NOTES)
     note = asyncio.run(cancelled(command, PATIENT, times=1))
     assert is_gone(int(note))
 
 
-def test_cancelled_again_it_waits_for_no_grace() -> None:
+def test_cancelled_again_it_waits_for_no_grace(is_gone: IsGone) -> None:
     command = shell('trap "" TERM; echo $$ > "$NOTES"; sleep 600; sleep 600', note_variable=NOTES)
     note = asyncio.run(cancelled(command, PATIENT, times=2))
     assert is_gone(int(note))

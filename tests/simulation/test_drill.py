@@ -202,7 +202,7 @@ def hash_elsewhere(variant: str, scheduling: str) -> str:
 @pytest.mark.parametrize("scheduling", ["fifo", "shuffled"])
 @pytest.mark.parametrize("variant", ["nobody", "everybody-all"])
 def test_a_seed_gives_one_drill_in_every_process(variant: str, scheduling: str) -> None:
-    assert len({hash_elsewhere(variant, scheduling) for _ in range(3)}) == 1
+    assert len({hash_elsewhere(variant, scheduling) for _ in range(2)}) == 1
 
 
 def test_another_seed_gives_another_drill() -> None:

@@ -10,7 +10,7 @@ from surgetank.client.held import HeldPermit, check_wait_s, holding
 from surgetank.client.outcome import Classify, outcome_of
 from surgetank.control.governor import GovernorPolicy
 from surgetank.core.ports import Clock, Permits
-from surgetank.core.refusal import REFUSED_S_MIN, refusal_error
+from surgetank.core.refusal import ask_again_at, refusal_error
 from surgetank.core.value import Dependency, Lane, Outcome, Permit, Refusal
 from surgetank.runtime.live.clock import SystemClock
 from surgetank.safeguards.operations.permits import GovernedPermits
@@ -127,4 +127,4 @@ class Governors:
                 return answer[0]
             if answer.retry_at > until:
                 raise refusal_error(answer)
-            await self._clock.sleep_until(max(answer.retry_at, self._clock.now() + REFUSED_S_MIN))
+            await self._clock.sleep_until(ask_again_at(answer, now=self._clock.now()))

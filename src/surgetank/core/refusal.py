@@ -6,6 +6,15 @@ from surgetank.core.value import Refusal
 REFUSED_S_MIN = 0.05
 """Least seconds between two questions of one who waits for leave: a refusal that ends at once must
 not make anybody spin."""
+EXACT_S_MIN = 0.005
+"""The same where leave comes and goes: a leased instant is good for 10 ms, half of them for being
+late."""
+
+
+def ask_again_at(refusal: Refusal, *, now: float) -> float:
+    """When one who waits for leave asks again, after a refusal at `now`."""
+    least_s = EXACT_S_MIN if refusal.is_exact else REFUSED_S_MIN
+    return max(refusal.retry_at, now + least_s)
 
 
 def refusal_error(refusal: Refusal) -> RefusedError:

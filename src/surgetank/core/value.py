@@ -68,3 +68,5 @@ class Refusal(NamedTuple):
     """A stable word: `breaker_open`, `release_held`, `in_flight`, `fresh_shed`, `budget_spent`."""
     retry_at: float
     """Asking before this instant gets the same answer."""
+    is_exact: bool = False
+    """Whether who asks much later than that may find that leave has come and gone."""

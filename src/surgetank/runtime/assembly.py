@@ -7,13 +7,11 @@ what is built is the same, and cannot tell.
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import NamedTuple
 
-from surgetank.control.governor import GovernorPolicy
-from surgetank.control.release import ReleasePolicy
 from surgetank.core.errors import DependencyError, InvalidInputError
 from surgetank.core.ports import Blocking, Chance, Clock, HttpClient, Permits, Processes
 from surgetank.safeguards.broker.policy import BrokerPolicy
@@ -29,7 +27,6 @@ from surgetank.safeguards.operations.ledger_sqlite import SQLiteLedger
 from surgetank.safeguards.operations.policy import OperationsPolicy
 from surgetank.safeguards.operations.record import Record
 from surgetank.safeguards.operations.service import Operations
-from surgetank.safeguards.operations.shared_permits import SharedPermits
 from surgetank.safeguards.operations.sqlite import SQLiteStore
 from surgetank.safeguards.operations.store import Store
 
@@ -37,9 +34,6 @@ POSTGRES = "postgresql://"
 """How the address of a shared store begins."""
 GOVERNORS_FILE = "governors.db"
 """Of governors that are shared on SQLite, in the configured directory."""
-SHARED_LAG_S = 0.2
-"""Least `lag_s` of the law of governors that are shared: a worker with a backlog is at the ledger
-each 0.05 s for each such worker, one without each 0.5 s."""
 
 
 class Ports(NamedTuple):
@@ -188,29 +182,6 @@ async def open_ledger(
         ledger = await SQLiteLedger.open(file, own.blocking, now=own.host_now)
     running.add(ledger.close)
     return ledger
-
-
-def share_governors(
-    ledger: Ledger, ports: Ports, *, policy: GovernorPolicy, worker: str
-) -> SharedPermits:
-    """Make the permits of a worker that shares its governors, with a law that knows of it.
-
-    Args:
-        ledger: Where they are shared.
-        ports: Time and chance.
-        policy: Of each governor, with the law of the release.
-        worker: A name that no other worker has, nor this one after a restart.
-    """
-    law = policy.law
-    if isinstance(law, ReleasePolicy):
-        law = replace(law, lag_s=max(law.lag_s, SHARED_LAG_S))
-    return SharedPermits(
-        ledger,
-        worker=worker,
-        default=replace(policy, law=law),
-        clock=ports.clock,
-        chance=ports.chance,
-    )
 
 
 async def open_store(running: Running, ports: Ports, *, directory: Path, store: str) -> Store:

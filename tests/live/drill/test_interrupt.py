@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+IsGone = Callable[[int], bool]
 COMMAND = Path(sys.executable).with_name("surgetank")
 PATIENCE_S = 60.0
 
@@ -54,24 +55,9 @@ def folders(scratch: Path) -> set[Path]:
     return set(scratch.glob("surgetank-*/surgetank-*"))
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
-    except OSError:
-        return False
-
-
-def ends(pid: int) -> bool:
-    """Whether a process ends by itself; Python's own tracker of resources is the last to go."""
-    until = time.monotonic() + PATIENCE_S  # noqa: TID251 - a bound on a real process
-    while is_alive(pid) and time.monotonic() < until:  # noqa: TID251 - a bound on a real process
-        time.sleep(0.05)  # noqa: TID251 - a real process
-    return not is_alive(pid)
-
-
 @pytest.mark.parametrize("words", [(), ("--sweep", "share=0.1,0.5"), ("--sensitivity",)])
 def test_the_keyboard_ends_it_at_once_with_all_it_started(
-    words: tuple[str, ...], tmp_path: Path
+    words: tuple[str, ...], tmp_path: Path, is_gone: IsGone
 ) -> None:
     with drill(tmp_path, *words) as process:
         workers = playing_workers(process, tmp_path)
@@ -79,26 +65,26 @@ def test_the_keyboard_ends_it_at_once_with_all_it_started(
         _, said = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 130
         assert said == "surgetank: interrupted\n"
-        assert all(ends(pid) for pid in workers)
+        assert all(is_gone(pid) for pid in workers)
         assert list(tmp_path.iterdir()) == []
 
 
-def test_an_end_that_is_asked_for_ends_all_it_started(tmp_path: Path) -> None:
+def test_an_end_that_is_asked_for_ends_all_it_started(tmp_path: Path, is_gone: IsGone) -> None:
     with drill(tmp_path) as process:
         workers = playing_workers(process, tmp_path)
         process.terminate()
         process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 128 + signal.SIGTERM
-        assert all(ends(pid) for pid in workers)
+        assert all(is_gone(pid) for pid in workers)
         assert list(tmp_path.iterdir()) == []
 
 
-def test_a_worker_that_is_killed_is_our_fault_and_said_so(tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_is_our_fault_and_said_so(tmp_path: Path, is_gone: IsGone) -> None:
     with drill(tmp_path) as process:
         workers = playing_workers(process, tmp_path)
         os.kill(workers[-1], signal.SIGKILL)
         _, said = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 3
         assert "process" in said
-        assert all(ends(pid) for pid in workers)
+        assert all(is_gone(pid) for pid in workers)
         assert list(tmp_path.iterdir()) == []

@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-import os
-import select
+from collections.abc import Callable
 from pathlib import Path
 
 from surgetank.app.wiring import Live, live
@@ -72,51 +71,35 @@ async def ended(here: Live, operations: Operations, operation_id: OperationId) -
         await here.ports.clock.sleep_until(here.ports.clock.now() + 0.02)
 
 
-def is_gone(pid: int) -> bool:
-    """Whether a process has ended, or does within seconds: to be killed takes a moment."""
-    try:
-        file = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([file], [], [], 10.0)[0])
-    finally:
-        os.close(file)
+def done(folder: Path, *scripts: str) -> Record:
+    """What becomes of an operation of these steps, by one worker."""
 
-
-def test_steps_run_one_after_another(tmp_path: Path) -> None:
     async def main() -> Record:
         running = Running()
         async with live() as here:
             try:
-                operations = await worker(here, running, tmp_path, "w1")
-                new = operation(tmp_path, "echo one >> said", "echo two >> said")
-                receipt = await operations.submit(new)
+                operations = await worker(here, running, folder, "w1")
+                receipt = await operations.submit(operation(folder, *scripts))
                 return await ended(here, operations, receipt.id)
             finally:
                 await running.close()
 
-    assert asyncio.run(main()).state is OperationState.SUCCEEDED
+    return asyncio.run(main())
+
+
+def test_steps_run_one_after_another(tmp_path: Path) -> None:
+    record = done(tmp_path, "echo one >> said", "echo two >> said")
+    assert record.state is OperationState.SUCCEEDED
     assert (tmp_path / "said").read_text() == "one\ntwo\n"
 
 
 def test_a_step_that_fails_says_why(tmp_path: Path) -> None:
-    async def main() -> Record:
-        running = Running()
-        async with live() as here:
-            try:
-                operations = await worker(here, running, tmp_path, "w1")
-                receipt = await operations.submit(operation(tmp_path, "echo full >&2; exit 4"))
-                return await ended(here, operations, receipt.id)
-            finally:
-                await running.close()
-
-    record = asyncio.run(main())
+    record = done(tmp_path, "echo full >&2; exit 4")
     assert (record.state, record.detail) == (OperationState.FAILED, "s0: exit 4: full")
 
 
 def test_a_worker_that_closes_ends_its_programs_and_the_next_goes_on_from_the_checkpoint(
-    tmp_path: Path,
+    tmp_path: Path, is_gone: Callable[[int], bool]
 ) -> None:
     async def main() -> Record:
         first, second = Running(), Running()

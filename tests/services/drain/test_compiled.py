@@ -130,6 +130,7 @@ def assert_same(name: str, keys: dict[str, Any], told: Sequence[Event]) -> None:
     assert not len(differ), (told[differ[0]], expected[differ[0]], found[differ[0]])
 
 
+@pytest.mark.no_cover  # traced, it compiles half as fast; laws have tests of their own
 @pytest.mark.parametrize("name", EACH_LAW)
 @given(keys=st.sampled_from(WORLDS), told=st.lists(events(), min_size=1, max_size=30))
 @settings(max_examples=50)

@@ -45,6 +45,7 @@ def task(world: World, *, law: str = "surgetank", seed: int = 1, limit: int = 10
     return Task(law, "plain", world, seed, limit)
 
 
+@pytest.mark.no_cover  # it compiles the world, half as fast if traced; others play the same
 def test_a_run_repeats_itself(world: Make) -> None:
     assert play_task(task(world())) == play_task(task(world()))
 

@@ -83,6 +83,14 @@ def test_before_the_first_lease_fresh_flows_and_the_backlog_waits(pair: Pair) ->
     assert pair.refused().reason == "release_held"
 
 
+def test_of_a_pace_a_refusal_says_that_its_instant_passes(pair: Pair) -> None:
+    waits_for_lease = pair.refused()
+    pair.exchange()
+    pair.take(Lane.BACKLOG)
+    waits_for_instant = pair.refused()
+    assert (waits_for_lease.is_exact, waits_for_instant.is_exact) == (True, True)
+
+
 def test_nobody_goes_to_the_ledger_before_somebody_asks(pair: Pair) -> None:
     assert pair.holder.due_at == math.inf
     pair.ask()
@@ -382,3 +390,20 @@ def test_what_was_made_alone_and_given_back_later_frees_its_slot(pair: Pair) -> 
     pair.exchange()
     pair.holder.give_back(own, now=pair.now)
     assert pair.exchange().fresh_out == 0
+
+
+def test_a_worker_of_one_call_asks_for_one_permit_and_then_for_none() -> None:
+    pair = Pair()
+    pair.holder = Leaseholder("a", VM, POLICY, SHARE, now=pair.now, calls_max=1)
+    pair.ask()
+    before = pair.exchange()
+    pair.take(Lane.BACKLOG)
+    after = pair.exchange()
+    assert (before.wants, after.wants, after.backlog_out) == (1, 0, 1)
+
+
+def test_a_call_that_is_expected_has_a_lease_before_it_is_asked_for(pair: Pair) -> None:
+    pair.holder.expect(lane=Lane.FRESH, retry=True, now=pair.now)
+    report = pair.exchange()
+    assert (report.fresh_needs, report.retries_wanted) == (1, 1)
+    pair.take(Lane.FRESH, retry=True)

@@ -13,7 +13,7 @@ from surgetank.core.errors import (
     InvalidInputError,
 )
 from surgetank.core.operation import NewOperation, OperationState
-from surgetank.core.refusal import REFUSED_S_MIN
+from surgetank.core.refusal import EXACT_S_MIN, REFUSED_S_MIN
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
 from surgetank.safeguards.operations.action import ActionResult, StepCall, result_of
 from surgetank.safeguards.operations.gatekeeper import (
@@ -131,11 +131,14 @@ def test_an_action_that_another_release_knew_is_a_failure(play: Play, new_operat
 class Refusing:
     """Refuses everybody, until an instant that has passed."""
 
+    def __init__(self, *, is_exact: bool = False) -> None:
+        self._is_exact = is_exact
+
     def ask(
         self, dependencies: Sequence[Dependency], *, lane: Lane, retry: bool = False
     ) -> tuple[Permit, ...] | Refusal:
         del lane, retry
-        return Refusal(dependencies[0], "in_flight", 0.0)
+        return Refusal(dependencies[0], "in_flight", 0.0, self._is_exact)
 
     def report(self, permit: Permit, outcome: Outcome) -> None:
         raise AssertionError(permit, outcome)
@@ -144,12 +147,15 @@ class Refusing:
         raise AssertionError(permit)
 
 
-def test_a_refusal_that_ends_at_once_cannot_make_us_spin(new_operation: New) -> None:
-    gatekeeper = Gatekeeper(Refusing())
+@pytest.mark.parametrize(("is_exact", "least_s"), [(False, REFUSED_S_MIN), (True, EXACT_S_MIN)])
+def test_a_refusal_that_ends_at_once_cannot_make_us_spin(
+    new_operation: New, least_s: float, *, is_exact: bool
+) -> None:
+    gatekeeper = Gatekeeper(Refusing(is_exact=is_exact))
     record = new_record(new_operation("k", "vm"), now=100.0)
     refusal = gatekeeper.ask(record, (0,), Leave(), now=100.0)
     assert refusal is not None
-    assert refusal.retry_at == 100.0 + REFUSED_S_MIN == gatekeeper.opens_at("0 vm@eastus")
+    assert refusal.retry_at == 100.0 + least_s == gatekeeper.opens_at("0 vm@eastus")
 
 
 def test_no_more_refusals_and_queues_are_kept_than_their_limits(new_operation: New) -> None:

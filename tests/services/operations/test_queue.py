@@ -94,6 +94,7 @@ def test_what_is_written_is_read(record: Record) -> None:
         assert set(gate.dependencies) == wanted
 
 
+@pytest.mark.no_cover  # the stores' tests trace the same
 @given(record=records(), hold=st.integers(min_value=1, max_value=10**6))
 def test_what_is_parked_is_read_as_backlog_that_waits_for_a_hold(record: Record, hold: int) -> None:
     assume(next_position(record) is not None)
@@ -104,6 +105,7 @@ def test_what_is_parked_is_read_as_backlog_that_waits_for_a_hold(record: Record,
     assert gate._replace(parked_by=0) == read_queue(parked.queue.partition(" ")[2])
 
 
+@pytest.mark.no_cover  # the stores' tests trace the same
 @given(record=records(), hold=st.integers(min_value=1, max_value=10**6))
 def test_what_is_let_go_is_read_as_backlog_past_that_hold(record: Record, hold: int) -> None:
     assume(next_position(record) is not None)
@@ -113,6 +115,7 @@ def test_what_is_let_go_is_read_as_backlog_past_that_hold(record: Record, hold: 
     assert (gate.let_go, gate.parked_by, gate.lane) == (hold, 0, Lane.BACKLOG)
 
 
+@pytest.mark.no_cover  # the stores' tests trace the same
 @given(record=records())
 def test_no_queue_of_what_waits_is_taken_for_another_kind(record: Record) -> None:
     assert not (queue_of(record) or "0").startswith((LEASED, NEXT))

@@ -225,6 +225,7 @@ async def serve(station: Station, lane: Lane) -> Outcome:
     return OK if isinstance(served, Served) else FAULT
 
 
+@pytest.mark.no_cover  # shorter runs trace the same
 @pytest.mark.parametrize("names", ["a", "abcd", "abcdefgh"])
 def test_workers_drain_as_fast_as_one_governor_and_tip_nothing(names: str) -> None:
     one_s, one_crashes = drained_s("", calls=12_000)
@@ -353,6 +354,7 @@ def test_a_ledger_that_does_not_answer_holds_up_no_fresh_call() -> None:
     play(main)
 
 
+@pytest.mark.no_cover  # shorter runs trace the same
 def test_twice_what_the_station_bears_tips_it() -> None:
     async def main(world: World) -> None:
         station = Station(COLLAPSING, world.clock, Random(7))

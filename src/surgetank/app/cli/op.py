@@ -92,6 +92,10 @@ def _list(
 ) -> None:
     """List operations, oldest first.
 
+    On a terminal, lines are as long as it is wide: ids stay whole, what does
+    not fit is left out and a detail is cut. In a pipe or a file nothing is;
+    programs read --json.
+
     \b
     surgetank op list --state failed --state unknown
     surgetank op list --region eastus --limit 1000 --json
@@ -103,8 +107,8 @@ def _list(
         "lane": lane and lane.value,
         "subject": subject,
     }
-    found = asyncio.run(_pages(where(server, store), query, limit))
-    print_json({"operations": found}) if json else show_operations(found)
+    found, now = asyncio.run(_pages(where(server, store), query, limit))
+    print_json({"operations": found}) if json else show_operations(found, now=now)
 
 
 def _cancel(
@@ -121,8 +125,8 @@ def _cancel(
     if len(operations) > ACTED_MAX:
         raise typer.BadParameter(f"at most {ACTED_MAX:,} operations")
     paths = [f"{OPERATIONS}/{part(each)}/cancel" for each in operations]
-    found = asyncio.run(_act(where(server, store), paths))
-    print_json({"operations": found}) if json else show_operations(found)
+    found, now = asyncio.run(_act(where(server, store), paths))
+    print_json({"operations": found}) if json else show_operations(found, now=now)
 
 
 def _redrive(
@@ -161,13 +165,16 @@ async def _ask(place: Where, method: str, path: str, **what: Any) -> dict[str, A
         return await asked.ask(method, path, **what)
 
 
-async def _act(place: Where, paths: Sequence[str]) -> list[dict[str, Any]]:
+async def _act(place: Where, paths: Sequence[str]) -> tuple[list[dict[str, Any]], float]:
+    """Ask for one thing after the other; gives the answers, and the time."""
     async with asking(place) as asked:
-        return [await asked.ask("POST", path) for path in paths]
+        return [await asked.ask("POST", path) for path in paths], asked.clock.now()
 
 
-async def _pages(place: Where, query: dict[str, Any], limit: int) -> list[dict[str, Any]]:
-    """List as many as are wanted, page by page."""
+async def _pages(
+    place: Where, query: dict[str, Any], limit: int
+) -> tuple[list[dict[str, Any]], float]:
+    """List as many as are wanted, page by page; gives them, and the time."""
     found = list[dict[str, Any]]()
     cursor = None
     async with asking(place) as asked:
@@ -179,4 +186,4 @@ async def _pages(place: Where, query: dict[str, Any], limit: int) -> list[dict[s
             cursor = answer["next"]
             if cursor is None:
                 break
-    return found
+        return found, asked.clock.now()

@@ -17,7 +17,14 @@ from rich.console import Console
 from surgetank.app.cli.status import STATUS_OF_CODE, ExitStatus
 from surgetank.core.errors import SurgetankError
 
-__all__ = ["JsonFlag", "console", "print_json", "report_error", "report_interrupt"]
+__all__ = [
+    "JsonFlag",
+    "columns_max",
+    "console",
+    "print_json",
+    "report_error",
+    "report_interrupt",
+]
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 """The option that every command has."""
@@ -25,9 +32,18 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object, f
 TRACEBACK_VARIABLE = "SURGETANK_TRACEBACK"
 
 
-def console() -> Console:
-    """Give the terminal for people: plain text when stdout is not one."""
-    return Console(highlight=False, soft_wrap=True)
+def console(*, width: int | None = None) -> Console:
+    """Give the terminal for people: plain text when stdout is not one.
+
+    `width` is what tables may take, in columns; None: what the terminal has, or COLUMNS says.
+    """
+    return Console(highlight=False, soft_wrap=True, width=width)
+
+
+def columns_max() -> int | None:
+    """Columns of a line on the terminal, or as COLUMNS says; None in a pipe or a file: any."""
+    known = console()
+    return known.width if known.is_terminal or "COLUMNS" in os.environ else None
 
 
 def print_json(document: Mapping[str, object]) -> None:

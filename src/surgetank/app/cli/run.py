@@ -1,11 +1,14 @@
-"""`surgetank run`: one command of a CI job under the governor that all such jobs share."""
+"""`surgetank run`: one command of a CI job under the governor that all such jobs share.
+
+By a server, or by a file of the machine.
+"""
 
 import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +19,10 @@ from surgetank.client.held import WAIT_S_LIMIT
 from surgetank.client.remote import Client
 from surgetank.core.errors import ConfigError, InvalidInputError, RefusedError
 from surgetank.core.value import Lane, Outcome, OutcomeKind
+
+if TYPE_CHECKING:
+    from surgetank.client.job import Job
+    from surgetank.control.governor import GovernorPolicy
 
 __all__ = ["register"]
 
@@ -52,8 +59,22 @@ TokenOption = Annotated[
         "--token-file", metavar="FILE", help=f"Holds the bearer token; {TOKEN_VARIABLE} if unsaid."
     ),
 ]
+StateOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--state", metavar="FILE", dir_okay=False,
+        help="Ask no server: share with the jobs of this machine that name the same file.",
+    ),
+]  # fmt: skip
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", help="With --state: its section governor; ours if unsaid."
+    ),
+]
 ClosedOption = Annotated[
-    bool, typer.Option("--fail-closed", help="Do not run it when the server is away.")
+    bool,
+    typer.Option("--fail-closed", help="Do not run it when the server, or the file, is away."),
 ]
 ThrottledOption = Annotated[
     list[int] | None,
@@ -93,6 +114,8 @@ def _run(
     wait_s: WaitOption = WAIT_S,
     server: ServerOption = None,
     token_file: TokenOption = None,
+    state: StateOption = None,
+    configuration: ConfigOption = None,
     fail_closed: ClosedOption = False,
     throttled_exit: ThrottledOption = None,
     blocked_exit: BlockedOption = None,
@@ -109,9 +132,13 @@ def _run(
     it cannot be run). Without leave in time it is not run, and the status is 1. When the server is
     away it is run all the same, which is said on standard error.
 
+    With --state there is no server: the jobs of one machine share by a file. One that is killed is
+    forgotten seconds later.
+
     \b
     surgetank run --on terraform@eastus -- terraform apply -auto-approve
     surgetank run --on compute@eastus --lane backlog --wait 1800 -- ./replay.sh
+    surgetank run --on compute@eastus --state /var/tmp/governors.db -- ./create.sh
     """  # noqa: D301 - click wants the character, not the two that spell it
     del json  # `main` has looked: it is for our own errors
     kinds = _kinds(
@@ -122,9 +149,16 @@ def _run(
         }
     )
     _say_on_stderr()
-    with Client(_url(server), _token(token_file), is_fail_open=not fail_closed) as client:
+    if state is not None:
+        _refuse_with_state(server=server, token_file=token_file)
+        asking: Client | Job = _job(state, configuration, is_fail_open=not fail_closed)
+    elif configuration is not None:
+        raise InvalidInputError("--config goes with --state: a server has its own")
+    else:
+        asking = Client(_url(server), _token(token_file), is_fail_open=not fail_closed)
+    with asking:
         try:
-            held = client.ask(on, lane=lane, retry=retry, wait_s=wait_s)
+            held = asking.ask(on, lane=lane, retry=retry, wait_s=wait_s)
         except RefusedError as error:
             error.add_note("the command was not run")
             raise
@@ -137,6 +171,32 @@ def _run(
         reason = "not found" if ending.status == child.NOT_FOUND else "cannot be run"
         typer.echo(f"surgetank: {command[0]}: {reason}", file=sys.stderr)
     return ending.status
+
+
+def _refuse_with_state(*, server: str | None, token_file: Path | None) -> None:
+    """Refuse what is said of a server that is not asked."""
+    for name, said in (("--server", server), ("--token-file", token_file)):
+        if said is not None:
+            raise InvalidInputError(f"{name} and --state: one of them")
+
+
+def _job(state: Path, configuration: Path | None, *, is_fail_open: bool) -> "Job":
+    """Make what asks the file.
+
+    Raises:
+        ConfigError: The configuration cannot be used.
+    """
+    # Imported by who needs it: who asks a server starts sooner.
+    from surgetank.app.wiring import configure_logs  # noqa: PLC0415 - see above
+    from surgetank.client.job import Job  # noqa: PLC0415 - see above
+
+    configure_logs(logging.WARNING)
+    policy: GovernorPolicy | None = None
+    if configuration is not None:
+        from surgetank.runtime import config  # noqa: PLC0415 - see above
+
+        policy = config.read(configuration).governor
+    return Job(str(state), policy, is_fail_open=is_fail_open)
 
 
 def _kinds(said: Mapping[OutcomeKind, Sequence[int]]) -> dict[int, OutcomeKind]:

@@ -23,7 +23,6 @@ from surgetank.runtime.assembly import (
     open_ledger,
     open_store,
     run_operations,
-    share_governors,
 )
 from surgetank.runtime.config import Configuration
 from surgetank.runtime.policy import ServePolicy, Sharing
@@ -38,7 +37,7 @@ from surgetank.safeguards.operations.api.routes import operation_routes
 from surgetank.safeguards.operations.permits import GovernedPermits
 from surgetank.safeguards.operations.permits_api import PermitsApi
 from surgetank.safeguards.operations.service import Operations
-from surgetank.safeguards.operations.shared_permits import SharedPermits
+from surgetank.safeguards.operations.shared_permits import SharedPermits, with_lag
 
 AUDIT_FOLDER = "audit"
 """Of the trail, in the configured directory."""
@@ -179,7 +178,13 @@ async def _permits(
     )
     # In a container the same process id comes again.
     name = f"{worker}-{_new_id(ports.chance)}"
-    return share_governors(ledger, ports, policy=governor, worker=name)
+    return SharedPermits(
+        ledger,
+        worker=name,
+        default=with_lag(governor),
+        clock=ports.clock,
+        chance=ports.chance,
+    )
 
 
 def _routes(

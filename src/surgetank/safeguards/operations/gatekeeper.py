@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from surgetank.control.governor import BREAKER_OPEN, BUDGET_SPENT
 from surgetank.core.ports import Permits
-from surgetank.core.refusal import REFUSED_S_MIN
+from surgetank.core.refusal import ask_again_at
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
 from surgetank.safeguards.operations.hold import Hold, holds_dependency
 from surgetank.safeguards.operations.queue import (
@@ -138,7 +138,7 @@ class Gatekeeper:
             self._permits.give_back(leave.permits.popitem()[1])
 
     def _remember(self, lane: Lane, refusal: Refusal, *, now: float) -> Refusal:
-        refusal = refusal._replace(retry_at=max(refusal.retry_at, now + REFUSED_S_MIN))
+        refusal = refusal._replace(retry_at=ask_again_at(refusal, now=now))
         self._refusals.pop((lane, refusal.dependency), None)
         self._refusals[lane, refusal.dependency] = refusal
         if len(self._refusals) > REFUSALS_MAX:

@@ -71,6 +71,7 @@ class Leaseholder:
         share: SharePolicy,
         *,
         now: float,
+        calls_max: float = math.inf,
     ) -> None:
         """Begin without a lease: fresh calls flow, and the backlog waits for the ledger.
 
@@ -80,6 +81,7 @@ class Leaseholder:
             policy: The governor's.
             share: As the ledger's.
             now: On the worker's clock.
+            calls_max: Calls that it will make; permits for more are not asked for.
         """
         state = governors.start(policy, dependency=dependency, now=now)
         self.dependency = dependency
@@ -106,6 +108,7 @@ class Leaseholder:
         self._retries = 0
         self._claims = 0
         self._wants = 0
+        self._calls_left = calls_max
         self._begin(now=now)
 
     def _begin(self, *, now: float) -> None:
@@ -118,6 +121,11 @@ class Leaseholder:
         self._fresh_peak = self._count(Lane.FRESH, now=now)
 
     # Asking
+
+    def expect(self, *, lane: Lane, retry: bool, now: float) -> None:
+        """Say that a call is about to be asked for: the next report asks for leave to make it."""
+        self._wanted_until[lane] = max(self._wanted_until[lane], now + DEMAND_S)
+        self._retries_asked += int(retry)
 
     def refusal(self, *, lane: Lane, retry: bool, now: float, chance: float) -> Refusal | None:
         """Say why not, or None when `take` will give a permit. Remembers that somebody waits."""
@@ -138,6 +146,7 @@ class Leaseholder:
     def take(self, *, lane: Lane, retry: bool, now: float, weight: int) -> Permit:
         """Give the permit that `refusal` has just promised."""
         self._out[lane] = self._out[lane].at(self._generation(now)).taken()
+        self._calls_left -= 1
         if self.alone is not None:
             self.alone, permit = governors.admit(
                 self.alone, lane=lane, retry=retry, now=now, chance=0.0, weight=weight
@@ -187,7 +196,8 @@ class Leaseholder:
         fresh, backlog = (self._count(lane, now=now) for lane in (Lane.FRESH, Lane.BACKLOG))
         self._drop_late(now=now)
         pending = sum(stretch.left for stretch in self._stretches)
-        is_wanted = {lane: now < until for lane, until in self._wanted_until.items()}
+        is_more = self._calls_left > 0
+        is_wanted = {lane: is_more and now < until for lane, until in self._wanted_until.items()}
         wants = WANTS_LEAST + WANTS_GROWTH * self._used if is_wanted[Lane.BACKLOG] else 0
         needs = max(1, self._fresh_peak + self._shed) if is_wanted[Lane.FRESH] else fresh
         evidence = self._evidence._replace(held=int(self._is_held), shed=self._shed)
@@ -200,7 +210,7 @@ class Leaseholder:
             fresh_out=fresh,
             backlog_out=backlog,
             pending=pending,
-            wants=min(wants, WANTS_MAX),
+            wants=int(min(wants, WANTS_MAX, self._calls_left)),
             fresh_needs=min(needs, WANTS_MAX),
             debt=self._debt,
             retries_wanted=self._retries_asked,
@@ -299,10 +309,11 @@ class Leaseholder:
             return None
         self._is_held = True
         if self._stretches:
-            return Refusal(self.dependency, RELEASE_HELD, self._stretches[0].next_at)
+            return Refusal(self.dependency, RELEASE_HELD, self._stretches[0].next_at, is_exact=True)
         if self._wants == 0:
             self.due_at = min(self.due_at, now)
-        return self._no(self.lease.reason, self.lease.governor.hold_until_at, now=now)
+        refusal = self._no(self.lease.reason, self.lease.governor.hold_until_at, now=now)
+        return refusal._replace(is_exact=True)  # The next lease may be here then.
 
     def _retry_refusal(self, *, now: float) -> Refusal | None:
         self._retries_asked += 1

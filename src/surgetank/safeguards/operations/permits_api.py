@@ -36,7 +36,7 @@ from surgetank.core.errors import InvalidInputError, QueueFullError, RefusedErro
 from surgetank.core.http import Response
 from surgetank.core.ports import Clock, Permits
 from surgetank.core.problem import problem
-from surgetank.core.refusal import REFUSED_S_MIN, refusal_error
+from surgetank.core.refusal import ask_again_at, refusal_error
 from surgetank.core.route import NOTHING, Call, Role, Route, Schema
 from surgetank.core.value import Dependency, Lane, Outcome, OutcomeKind, Permit, Refusal
 from surgetank.safeguards.operations.api.body import Body, read, schema
@@ -196,7 +196,7 @@ class PermitsApi:
                 return answer
             self._waiting += 1
             try:
-                again_at = max(answer.retry_at, self._clock.now() + REFUSED_S_MIN)
+                again_at = ask_again_at(answer, now=self._clock.now())
                 await self._clock.sleep_until(again_at)
             finally:
                 self._waiting -= 1

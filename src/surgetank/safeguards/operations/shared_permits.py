@@ -5,22 +5,24 @@ ledger when a lease is about to end, one dependency at a time. A report whose an
 brought again: what it said may have been counted. While the ledger is away longer than a lease
 lasts, the worker goes on by itself with its last share, which fades (`control.alone`).
 
-The policy's law should have a `lag_s` of about the seconds between two exchanges of a worker:
-`SharePolicy.report_s`, or half of `ahead_s` for each worker with a backlog.
+A law that measures should know of that (`with_lag`).
 """
 
 import asyncio
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
 from surgetank.control.breaker import Phase
 from surgetank.control.governor import WEIGHT_MAX, GovernorPolicy
 from surgetank.control.lease import Offset, SharePolicy, shifted
+from surgetank.control.release import ReleasePolicy
 from surgetank.control.view import View, view
 from surgetank.core.errors import (
     DependencyError,
+    DependencyTimeoutError,
     IntegrityError,
     InvalidInputError,
     QueueFullError,
@@ -31,10 +33,20 @@ from surgetank.safeguards.operations.leaseholder import Leaseholder
 from surgetank.safeguards.operations.ledger import Ledger
 from surgetank.safeguards.operations.permits import DEPENDENCIES_MAX
 
+LAG_S = 0.2
+"""Least `lag_s` of the law of governors that are shared: a worker with a backlog is at the ledger
+each 0.05 s for each such worker, one without each 0.5 s."""
 EXCHANGE_S_MAX = 1.0
 """Seconds to wait for the ledger's answer: half of what a lease outlasts its end by."""
 WORKER_CHARACTERS_MAX = 100
 """Of a worker's name."""
+
+
+def with_lag(policy: GovernorPolicy) -> GovernorPolicy:
+    """Let the law know how late what it decides is obeyed where workers share its governor."""
+    if not isinstance(policy.law, ReleasePolicy):
+        return policy
+    return replace(policy, law=replace(policy.law, lag_s=max(policy.law.lag_s, LAG_S)))
 
 
 class SharedPermits:
@@ -51,6 +63,7 @@ class SharedPermits:
         clock: Clock,
         chance: Chance,
         dependencies_max: int = DEPENDENCIES_MAX,
+        calls_max: float = math.inf,
     ) -> None:
         """Know nothing yet.
 
@@ -64,6 +77,8 @@ class SharedPermits:
             clock: The time of this worker; the ledger's may be any other.
             chance: For when a shed call may come back, and when to try a ledger again.
             dependencies_max: Governors shared at the most.
+            calls_max: Calls that this worker will make of each dependency: what a lease holds
+                beyond them is lost to the others.
 
         Raises:
             InvalidInputError: the worker's name is empty or too long.
@@ -78,6 +93,7 @@ class SharedPermits:
         self._clock = clock
         self._chance = chance
         self._dependencies_max = dependencies_max
+        self._calls_max = calls_max
         self._holders: dict[Dependency, Leaseholder] = {}
         self._offset = Offset()
         self._is_away = False
@@ -91,6 +107,30 @@ class SharedPermits:
         assert self._task is None, "started once"
         self._task = asyncio.create_task(self._run(), name=f"shared permits of {self._worker}")
         return self._task
+
+    async def announce(self, dependency: Dependency, *, lane: Lane, retry: bool) -> None:
+        """Go to the ledger before the first question, so that a lease answers even that.
+
+        Args:
+            dependency: Whom the call is for.
+            lane: As it will be asked.
+            retry: Likewise.
+
+        Raises:
+            DependencyError: the ledger is away; ask, and see what this worker may do alone.
+            IntegrityError: what it keeps is damaged, or a newer release's.
+            QueueFullError: too many workers share the dependency.
+        """
+        assert self._task is None, "before it is started"
+        now = self._clock.now()
+        holder = self._holder(dependency, now=now)
+        holder.expect(lane=lane, retry=retry, now=now)
+        try:
+            await self._visit(holder, is_leaving=False)
+        except TimeoutError as error:
+            raise DependencyTimeoutError(
+                f"the ledger has not answered for {EXCHANGE_S_MAX:g} s", may_have_acted=True
+            ) from error
 
     async def close(self) -> None:
         """Leave: others get this worker's share at once. Safe to repeat."""
@@ -157,7 +197,9 @@ class SharedPermits:
             if len(self._holders) >= self._dependencies_max:
                 raise QueueFullError(f"{self._dependencies_max} dependencies are governed already")
             policy = self._policies.get(dependency, self._default)
-            holder = Leaseholder(self._worker, dependency, policy, self._share, now=now)
+            holder = Leaseholder(
+                self._worker, dependency, policy, self._share, now=now, calls_max=self._calls_max
+            )
             self._holders[dependency] = holder
         return holder
 
@@ -190,18 +232,21 @@ class SharedPermits:
             return
 
     async def _exchange(self, holder: Leaseholder, *, is_leaving: bool = False) -> None:
-        """Bring a report and take a lease; what is lost on the way is not brought again."""
-        sent_at = self._clock.now()
-        report = holder.collect(now=sent_at)._replace(is_leaving=is_leaving)
+        """Bring a report and take a lease, or try again later."""
         try:
-            async with asyncio.timeout(EXCHANGE_S_MAX):
-                answer = await self._ledger.exchange(holder.dependency, report, holder.policy)
+            await self._visit(holder, is_leaving=is_leaving)
         except (DependencyError, IntegrityError, QueueFullError, TimeoutError) as error:
             # Not all workers at the same instant.
             wait_s = self._share.report_s * (0.5 + self._chance.random())
             holder.go_without(until=self._clock.now() + wait_s)
             self._tell_away(holder, error)
-            return
+
+    async def _visit(self, holder: Leaseholder, *, is_leaving: bool) -> None:
+        """Bring a report and take a lease; what is lost on the way is not brought again."""
+        sent_at = self._clock.now()
+        report = holder.collect(now=sent_at)._replace(is_leaving=is_leaving)
+        async with asyncio.timeout(EXCHANGE_S_MAX):
+            answer = await self._ledger.exchange(holder.dependency, report, holder.policy)
         now = self._clock.now()
         self._offset = self._offset.seen(ledger_at=answer.at, sent_at=sent_at, got_at=now)
         was = holder.lease.governor.breaker.phase
