@@ -49,12 +49,12 @@ class Fleet:
                 env=environment,
             )
 
-    def until(self, is_so: Callable[[], bool]) -> None:
-        """Wait until it is so, as long as a worker runs."""
+    def until(self, is_so: Callable[[], bool], *, needs_workers: bool = True) -> None:
+        """Wait until it is so; in vain when no worker runs any more, if it needs one."""
         for _ in range(round(WAIT_S / POLL_S)):
             if is_so():
                 return
-            if all(each.poll() is not None for each in self._workers.values()):
+            if needs_workers and not any(map(self.is_running, self._workers)):
                 break
             pass_s(POLL_S)
         raise AssertionError(f"never so: {self.said()[-SHOWN_CHARACTERS:]}")
