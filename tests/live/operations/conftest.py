@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,12 @@ class Fleet:
                 env=environment,
             )
 
-    def until(self, is_so: Callable[[], bool]) -> None:
-        """Wait until it is so, as long as a worker runs."""
+    def until(self, is_so: Callable[[], bool], *, needs_workers: bool = True) -> None:
+        """Wait until it is so; in vain when no worker runs any more, if it needs one."""
         for _ in range(round(WAIT_S / POLL_S)):
             if is_so():
                 return
-            if all(each.poll() is not None for each in self._workers.values()):
+            if needs_workers and not any(map(self.is_running, self._workers)):
                 break
             pass_s(POLL_S)
         raise AssertionError(f"never so: {self.said()[-SHOWN_CHARACTERS:]}")
@@ -123,7 +123,13 @@ class Counts:
         # The next step begins in the write that ends the one before, and an end that is told of is
         # stored: whatever comes again after either was finished already.
         self.finished_again = sum(steps != sorted(steps) for steps in made.values())
-        self.calls_again = sum(len(steps) - len(set(steps)) for steps in made.values())
+        again = Counter[str]()
+        for steps in made.values():
+            again.update(steps)
+            again.subtract(set(steps))
+        self.calls_again = again.total()
+        """Where a lease ran out."""
+        self.once_again = sum(count for step, count in again.items() if step.startswith("once"))
         print(*(f"{name}={value}" for name, value in vars(self).items()))  # noqa: T201 - for who runs it
 
 

@@ -115,4 +115,7 @@ def test_two_workers_on_one_file_run_each_step_once(tmp_path: Path) -> None:
     found, made = states(tmp_path), effects(tmp_path)
     assert len(acknowledged) == 300
     assert {found[each] for each in acknowledged} == {"succeeded"}
-    assert {tuple(made[each]) for each in acknowledged} == {("s0", "s1", "s2", "stored")}
+    assert {tuple(made[each]) for each in acknowledged} == {
+        ("s0", "s1", "s2", "stored"),
+        ("once0", "once1", "once2", "stored"),
+    }

@@ -33,7 +33,7 @@ def kill(server: Server, fleet: Any) -> int:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    fleet.until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
+    fleet.until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), needs_workers=False)
     return len(pids)
 
 
@@ -45,19 +45,22 @@ def test_nothing_is_lost_or_done_again_when_the_server_is_killed_again_and_again
     submitted = SUBMITTED * max(1, rounds // 10)
     for name in ("w1", "w2"):
         ours.start(name, submitted, lease_s=15.0)
-    killed = 0
+    killed, in_the_middle = 0, 0
     for number in range(rounds):
-        # A share of the work is done between two kills, so that all of them are in its middle.
+        # A share of the work is done between two kills, so that they are in its middle; but for
+        # some, where the machine takes longer to start a server than the workers to do the rest.
         wanted = (number + 1) * 2 * submitted * 3 // (rounds + 1)
         ours.until(lambda wanted=wanted: ours.calls() > wanted)
+        in_the_middle += ours.is_running("w1") and ours.is_running("w2")
         killed += kill(postgres_server, ours)
         postgres_server.start()
     ours.finish()
+    assert in_the_middle >= rounds // 2
     assert killed > 5 * rounds, "whole servers were killed"
     counts = count(ours, states(database))
     assert counts.acknowledged == 2 * submitted
     assert counts.lost == counts.unfinished == counts.failed == 0
-    assert counts.finished_again == 0
+    assert counts.finished_again == counts.once_again == 0
 
 
 @pytest.mark.parametrize("away_s", [10.0, pytest.param(60.0, marks=pytest.mark.slow)])

@@ -36,7 +36,9 @@ STEPS = tuple(
     Step(f"s{number}", Dependency(f"d{number}@eastus"), "append", "{}", is_repeatable=True)
     for number in range(3)
 )
-ONCE = tuple(step._replace(is_repeatable=False) for step in STEPS)
+ONCE = tuple(
+    step._replace(name=f"once{number}", is_repeatable=False) for number, step in enumerate(STEPS)
+)
 POLICY = OperationsPolicy(scan_s=0.1, in_flight_max=32, tries_max=1_000, close_s=0.1)
 
 
