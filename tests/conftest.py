@@ -20,6 +20,11 @@ settings.register_profile("random", deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "derandomised"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with whole drills: at the end, one worker would play them while the others wait."""
+    items.sort(key=lambda item: "simulation" not in item.path.parts)
+
+
 @pytest.fixture(autouse=True)
 def fresh_logs() -> Generator[None]:
     """Undo what a test did to logging: the next one may look at what is logged."""

@@ -34,6 +34,7 @@ def run(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.M
         capfd.readouterr()
         with monkeypatch.context() as patch:
             patch.chdir(tmp_path)
+            patch.delenv("COLUMNS", raising=False)  # whoever runs tests in parallel may set it
             patch.setattr(sys, "stdin", TextIOWrapper(BytesIO(stdin.encode())))
             for name, text in environment.items():
                 patch.setenv(name, text)

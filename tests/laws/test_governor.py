@@ -416,7 +416,6 @@ def test_heals_after_any_life_in_which_the_dependency_gets_well(steps: list[Step
     assert state.release.mode not in (Mode.TRICKLE, Mode.SHED)
 
 
-@pytest.mark.no_cover  # shorter lives trace the same
 @given(STEPS)
 def test_backlog_alone_heals_it_too(steps: list[Step]) -> None:
     state, now = lived(steps)

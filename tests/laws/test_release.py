@@ -465,7 +465,6 @@ def test_bounds_hold_in_any_life(events: list[Event]) -> None:
     lived(events)
 
 
-@pytest.mark.no_cover  # shorter lives trace the same
 @given(EVENTS, STATIONS)
 def test_ten_minutes_of_health_after_any_life_lead_back_to_nine_tenths_of_the_capacity(
     events: list[Event], station: Station

@@ -96,7 +96,6 @@ STORIES = st.lists(st.one_of(intervals(), st.none()), max_size=40)
 NOWS = st.sampled_from([0.0, 1_770_000_000.0])
 
 
-@pytest.mark.no_cover  # each law has traced tests of its own
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
 @given(story=STORIES, now=NOWS)
 def test_every_decision_lets_some_through_and_is_a_number(
@@ -109,7 +108,7 @@ def test_every_decision_lets_some_through_and_is_a_number(
         assert state.late_s == math.inf
 
 
-@pytest.mark.no_cover  # each law has traced tests of its own
+@pytest.mark.no_cover  # the one before traces the same
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
 @given(story=STORIES, now=NOWS)
 def test_a_state_neither_grows_nor_changes_its_types(
@@ -120,7 +119,7 @@ def test_a_state_neither_grows_nor_changes_its_types(
     assert all([type(number) for number in numbers(state)] == kinds for state in others)
 
 
-@pytest.mark.no_cover  # each law has traced tests of its own
+@pytest.mark.no_cover  # the one before traces the same
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: type(law).__name__)
 @given(story=STORIES, now=NOWS)
 def test_no_state_holds_what_is_not_a_number(
