@@ -69,7 +69,11 @@ class Running:
         """Close this too; `task` runs until then, and `failure` waits for its defects."""
         self._closers.append(close)
         if task is not None:
-            self._tasks.append(task)
+            self.watch(task)
+
+    def watch(self, task: "asyncio.Task[None]") -> None:
+        """Let `failure` wait for the defects of a task that others close."""
+        self._tasks.append(task)
 
     @property
     def is_failed(self) -> bool:

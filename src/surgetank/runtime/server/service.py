@@ -140,7 +140,8 @@ async def server(
         listening = await _listen(stack, serve, gate, policy)
         # Only now: who cannot listen, as a second server by mistake, shall not make a call either.
         if isinstance(permits, SharedPermits):
-            running.add(permits.close, task=permits.start())
+            running.watch(permits.start())
+            opened.add(permits.close)  # After the listening: ends of permits are told until then.
         run_operations(running, operations, worker=worker)
         found = Server(listening.url, gate, health, running)
         stack.push_async_callback(found.drain)
