@@ -18,7 +18,7 @@ rate_per_s_unlearnt = 0.01
 def store(request: pytest.FixtureRequest) -> str:
     """What the file says of a store whose servers share their governors."""
     if request.param == "sqlite":
-        return 'sharing = "shared"'
+        return ""  # In the file of the folder, as is the default.
     return f'store = "{request.getfixturevalue("database")}"'
 
 
