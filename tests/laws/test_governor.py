@@ -307,6 +307,13 @@ def test_a_peer_without_breaker_and_budget_never_refuses() -> None:
         state = governor.record(state, answer, TIMEOUT, now=0.1 * number)
 
 
+def test_without_a_breaker_nothing_that_is_heard_opens_one() -> None:
+    state = begun(GovernorPolicy(breaker=None, budget=None, law=Sdk()))
+    failed = [OutcomeKind.TIMEOUT] * 200
+    absorbed = governor.absorb(state, state.evidence, failed, now=5.0)
+    assert absorbed.breaker == state.breaker
+
+
 def test_a_permit_given_back_leaves_no_trace_in_the_backlog() -> None:
     before = begun()
     state, permit = granted(before, 5.0)

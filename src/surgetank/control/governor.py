@@ -260,16 +260,8 @@ def absorb(
     if evidence.throttled > 0:
         hold_at = min(retry_at, now + policy.hold_s_max)
     was, epoch = breaker.phase, breaker.epoch
-    for kind in results if policy.breaker is not None else ():
-        breaker = breakers.record(
-            breaker,
-            state.limits,
-            epoch,
-            is_failure=kind not in _ANSWERS,
-            is_blocked=kind is OutcomeKind.BLOCKED,
-            now=now,
-            retry_at=retry_at,
-        )
+    for kind in results:
+        breaker = heard(state, breaker, kind, epoch=epoch, now=now, retry_at=retry_at)
     seen = state.evidence
     absorbed = state._replace(
         breaker=breaker,
@@ -278,6 +270,29 @@ def absorb(
         hold_until_at=max(state.hold_until_at, hold_at),
     )
     return _follow(absorbed, was=was, now=now)
+
+
+def heard(
+    state: Governor,
+    breaker: Breaker,
+    kind: OutcomeKind,
+    *,
+    epoch: int,
+    now: float,
+    retry_at: float = -math.inf,
+) -> Breaker:
+    """Tell a breaker how a call ended, by the limits of its governor; nothing where it has none."""
+    if state.policy.breaker is None:
+        return breaker
+    return breakers.record(
+        breaker,
+        state.limits,
+        epoch,
+        is_failure=kind not in _ANSWERS,
+        is_blocked=kind is OutcomeKind.BLOCKED,
+        now=now,
+        retry_at=retry_at,
+    )
 
 
 def give_back(state: Governor, permit: Permit, *, now: float) -> Governor:

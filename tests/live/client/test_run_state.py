@@ -126,7 +126,7 @@ def test_a_job_that_is_interrupted_while_it_waits_leaves_at_once(
 
 
 def test_what_stops_a_job_is_sent_on_to_its_command(start: Start) -> None:
-    script = "trap 'echo told; exit 5' TERM; echo began; read line & wait"
+    script = "trap 'kill $!; echo told; exit 5' TERM; sleep 60 & echo began; wait"
     job = begun(start("--", "sh", "-c", script))
     job.send_signal(signal.SIGTERM)
     assert end(job)[:2] == (5, "told\n")

@@ -78,6 +78,48 @@ def fail(pair: Pair) -> None:
     pair.exchange()
 
 
+def test_a_worker_that_hears_the_breaker_open_lets_nobody_through_and_tells_at_once(
+    pair: Pair,
+) -> None:
+    pair.exchange()
+    for permit in [pair.take() for _ in range(3)]:
+        pair.end(permit, FAULT)
+    assert (pair.holder.due_at, pair.refused(Lane.FRESH).reason) == (pair.now, "breaker_open")
+    assert pair.refused(Lane.FRESH).retry_at == pytest.approx(pair.now + ASK_AGAIN_S)
+    pair.exchange()
+    assert pair.refused(Lane.FRESH).retry_at >= pair.now + 10.0
+
+
+def test_where_others_fared_better_the_ledger_has_the_last_word(pair: Pair) -> None:
+    pair.exchange()
+    for permit in [pair.take() for _ in range(3)]:
+        pair.end(permit, FAULT)
+    report = pair.holder.collect(now=pair.now)
+    _, lease = exchange(pair.shared, report._replace(results=()), SHARE, now=pair.now)
+    pair.holder.renew(lease, report, now=pair.now)
+    assert isinstance(pair.ask(Lane.FRESH), Permit)
+
+
+def test_what_is_heard_while_a_report_is_on_its_way_is_not_forgotten(pair: Pair) -> None:
+    pair.exchange()
+    permits = [pair.take() for _ in range(3)]
+    report = pair.holder.collect(now=pair.now)
+    for permit in permits:
+        pair.end(permit, FAULT)
+    _, lease = exchange(pair.shared, report, SHARE, now=pair.now)
+    pair.holder.renew(lease, report, now=pair.now)
+    assert (pair.holder.due_at, pair.refused(Lane.FRESH).reason) == (pair.now, "breaker_open")
+
+
+def test_a_probe_that_closes_the_breaker_is_told_at_once(pair: Pair) -> None:
+    fail(pair)
+    pair.now += 20.0
+    pair.ask(Lane.FRESH)
+    pair.exchange()
+    pair.end(pair.take(), OK)
+    assert pair.holder.due_at == pair.now
+
+
 def test_before_the_first_lease_fresh_flows_and_the_backlog_waits(pair: Pair) -> None:
     assert isinstance(pair.ask(Lane.FRESH), Permit)
     assert pair.refused().reason == "release_held"

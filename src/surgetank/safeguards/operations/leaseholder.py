@@ -97,6 +97,9 @@ class Leaseholder:
         """Whether a report is on its way: its lease may be here any moment."""
         self.alone: Governor | None = None
         """Without a ledger: a governor of its own."""
+        self._breaker = state.breaker
+        """The lease's, with what this worker has heard since: when that one would turn, the ledger
+        is told at once, and nobody is let through an opened one until it has spoken."""
         self._worker = worker
         self._share = share
         self._alone_epoch = ALONE_EPOCH
@@ -238,6 +241,9 @@ class Leaseholder:
         is_idle = not (report.wants or report.fresh_needs or report.fresh_out or report.backlog_out)
         is_wanted = now < max(self._wanted_until.values())
         self.due_at = lease.back_at if is_wanted or not is_idle else math.inf
+        self._breaker = lease.governor.breaker
+        for kind in self._results:  # What was heard while the report was on its way.
+            self._listen(kind, epoch=lease.governor.breaker.epoch, now=now)
 
     def go_without(self, *, until: float) -> None:
         """No lease came: try again then. What was collected stays unsaid."""
@@ -295,6 +301,8 @@ class Leaseholder:
             if self._probe is lane:
                 return None
             return self._no(BREAKER_OPEN, state.breaker.retry_at, now=now)
+        if self._breaker.phase != CLOSED:
+            return self._no(BREAKER_OPEN, now, now=now)
         if lane is Lane.BACKLOG:
             return self._backlog_refusal(now=now)
         if self._count(lane, now=now) < lease.fresh_max:
@@ -340,6 +348,12 @@ class Leaseholder:
     def _learn(self, permit: Permit, outcome: Outcome, *, in_flight: int, now: float) -> None:
         kind, _, retry_at = outcome
         self._results.append(kind)
+        self._listen(
+            kind,
+            epoch=permit.epoch,
+            now=now,
+            retry_at=-math.inf if retry_at is None else retry_at,
+        )
         if retry_at is not None:
             self._named_at = max(self._named_at, retry_at)
             if kind is OutcomeKind.THROTTLED:
@@ -355,4 +369,15 @@ class Leaseholder:
         )
         is_full = self.lease.reason == IN_FLIGHT and self._wants > 0
         if is_full and self._ended >= EARLY_SHARE * self._claims:
+            self.due_at = min(self.due_at, now)
+
+    def _listen(
+        self, kind: OutcomeKind, *, epoch: int, now: float, retry_at: float = -math.inf
+    ) -> None:
+        """Let the breaker hear how a call ended, and tell the ledger at once when it turns."""
+        was = self._breaker.phase
+        self._breaker = governors.heard(
+            self.lease.governor, self._breaker, kind, epoch=epoch, now=now, retry_at=retry_at
+        )
+        if self._breaker.phase != was:
             self.due_at = min(self.due_at, now)
